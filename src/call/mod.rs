@@ -1,0 +1,198 @@
+//! One call, pure: joins SIP events, RTP, the Realtime session and the tools of one caller.
+//!
+//! `call`: states and outputs. `uplink`: caller → model. `downlink`: model → caller, paced by absolute deadlines.
+//! `limits`, `silence`: clocks. `end`: who ended it and why.
+//! State: Preparing → Ringing → Talking → Ending → Ended.
+
+pub mod end;
+
+use crate::config::dialplan::Dialplan;
+use crate::observe::cdr::Cdr;
+use crate::observe::pii::Pii;
+use crate::realtime::Endpoint;
+use crate::realtime::session::SessionFault;
+use crate::rtp::receiver::SourcePolicy;
+use crate::sip::offer_answer::Negotiation;
+use crate::sip::user_agent::{SessionId, UaCommand, UaEvent};
+use crate::tools::ToolAction;
+use crate::tools::http::ToolResult;
+use bytes::Bytes;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use end::CallEnd;
+
+/// Everything a call is made of. Built by `server` after trunk match, admission and lookup.
+pub struct CallParams {
+    /// Our id, printable, unique in the process.
+    pub id: Arc<str>,
+    pub session: SessionId,
+    pub sip_call_id: String,
+    pub plan: Arc<Dialplan>,
+    pub provider_name: String,
+    /// With the dialplan's model put in.
+    pub endpoint: Endpoint,
+    pub connect_timeout: Duration,
+    pub ready_timeout: Duration,
+    pub caller: Pii<String>,
+    /// Display name and number may be given to the model only as data with limits (AUT-14); off by default.
+    pub dialled: String,
+    /// Signalling source.
+    pub source: SocketAddr,
+    /// Our end of the stream, port allocated.
+    pub negotiation: Negotiation,
+    /// SDP of the INVITE; `None` = late offer.
+    pub offer: Option<Bytes>,
+    pub media: MediaPolicy,
+    /// Seed of SSRC, sequence and timestamp.
+    pub seed: u64,
+    /// Wall clock at `now`, Unix ms (CDR only).
+    pub unix_ms: u64,
+}
+
+/// From the settings.
+#[derive(Clone, Debug)]
+pub struct MediaPolicy {
+    pub source: SourcePolicy,
+    /// Single addresses media may come from besides SDP and signalling source.
+    pub allowed: Vec<IpAddr>,
+    pub reorder_wait: Duration,
+    /// Caller audio is batched to this many ms per append (20–100).
+    pub append_ms: u32,
+}
+
+/// What happens to a call.
+#[derive(Debug)]
+pub enum Input<'a> {
+    Timeout,
+    /// An event of this call's SIP session.
+    Sip(UaEvent),
+    Rtp {
+        from: SocketAddr,
+        datagram: &'a [u8],
+    },
+    /// The WebSocket opened.
+    RealtimeOpen,
+    /// It could not be opened.
+    RealtimeFailed(SessionFault),
+    RealtimeText(&'a str),
+    RealtimeClosed {
+        code: Option<u16>,
+        reason: &'a str,
+    },
+    Tool {
+        id: u64,
+        result: ToolResult,
+    },
+    /// Operator's wish: shutdown, or a panic elsewhere in the call's worker.
+    Close(CallEnd),
+}
+
+/// What a call wants.
+#[derive(Debug)]
+pub enum Output {
+    /// One datagram to send now; its bytes are [`Call::rtp_bytes`] until the next `poll_output`.
+    Rtp {
+        to: SocketAddr,
+    },
+    Sip(UaCommand),
+    /// Open the WebSocket to [`CallParams::endpoint`]; answer with RealtimeOpen or RealtimeFailed.
+    OpenRealtime,
+    RealtimeText(String),
+    CloseRealtime,
+    /// Run it outside; answer with `Tool`. Only `Http` actions come here.
+    StartTool {
+        id: u64,
+        action: ToolAction,
+        timeout: Duration,
+    },
+    /// Something worth a log line, a metric or a line of the demo's timeline.
+    Note(CallEvent),
+    /// The call is over: SIP commands were queued before; release port, socket, everything. Exactly once, last.
+    Ended(Box<CallRecord>),
+    Timeout(Option<Instant>),
+}
+
+/// What stays of a call.
+#[derive(Debug)]
+pub struct CallRecord {
+    pub end: CallEnd,
+    pub cdr: Cdr,
+    /// `(unix_ms, who, text)`, when the number keeps transcripts.
+    pub transcript: Vec<(u64, &'static str, Pii<String>)>,
+}
+
+/// What happened, for logs, metrics and the timeline.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallEvent {
+    Ringing,
+    Answered {
+        codec: &'static str,
+    },
+    RealtimeReady {
+        ms: u64,
+    },
+    CallerSpeaks,
+    CallerStops,
+    CallerSaid(Pii<String>),
+    AgentSpeaks {
+        latency_ms: Option<u64>,
+    },
+    AgentSaid(Pii<String>),
+    AgentStops,
+    /// The caller cut in; `heard_ms` of the segment had been sent; `stop_ms` from `speech_started` to the last speech packet.
+    BargeIn {
+        heard_ms: u32,
+        stop_ms: u64,
+    },
+    Digit,
+    ToolStarted {
+        name: String,
+    },
+    ToolDone {
+        name: String,
+        ok: bool,
+        ms: u64,
+    },
+    Transfer {
+        target: String,
+        outcome: &'static str,
+    },
+    Hold(bool),
+    CheckIn,
+    Fallback(&'static str),
+    Goodbye,
+    /// Something odd: label for the counter, detail for the debug log.
+    Warning {
+        label: &'static str,
+        detail: String,
+    },
+    MediaSource {
+        addr: SocketAddr,
+    },
+}
+
+/// The machine.
+pub struct Call {}
+
+impl Call {
+    /// Takes the offer (if any); a refused one ends the call at once with its status.
+    pub fn new(now: Instant, params: CallParams) -> Call {
+        let _ = (now, params);
+        todo!()
+    }
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        let _ = (now, input);
+        todo!()
+    }
+    /// Drain down to `Timeout`; nothing follows `Ended`.
+    pub fn poll_output(&mut self, now: Instant) -> Output {
+        let _ = now;
+        todo!()
+    }
+    /// The datagram of the last `Output::Rtp`.
+    pub fn rtp_bytes(&self) -> &[u8] {
+        todo!()
+    }
+}

@@ -1,0 +1,3 @@
+//! I/O: the only place with sockets and the clock.
+
+pub mod clock;

@@ -1,0 +1,124 @@
+//! One call detail record per INVITE, refused ones included, as one JSON line.
+
+use crate::realtime::Usage;
+use crate::rtp::receiver::ReceiverStats;
+use serde::Serialize;
+
+/// Who ended the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    Caller,
+    Agent,
+    Operator,
+    Fault,
+}
+
+/// The record. Times are Unix milliseconds; durations are milliseconds from a monotonic clock.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Cdr {
+    /// Our id of the call, in every log line too.
+    pub call: String,
+    pub sip_call_id: String,
+    pub source: String,
+    pub caller: String,
+    pub dialled: String,
+    pub dialplan: Option<String>,
+    pub provider: Option<String>,
+    pub model: Option<String>,
+    pub realtime_session: Option<String>,
+    pub started_unix_ms: u64,
+    pub answered_unix_ms: Option<u64>,
+    pub ended_unix_ms: u64,
+    /// INVITE to 200, and 200 to end.
+    pub setup_ms: Option<u64>,
+    pub talk_ms: u64,
+    pub ended_by: Option<EndedBy>,
+    /// One cause label, e.g. `caller_bye`, `agent_hangup`, `transferred`, `no_number`, `realtime_connect`.
+    pub cause: String,
+    /// Final SIP status sent or received for the INVITE.
+    pub sip_status: u16,
+    pub codec: Option<String>,
+    pub rtp_sent: u64,
+    pub rtp: RtpRecord,
+    pub turns: Vec<TurnRecord>,
+    pub barge_ins: u32,
+    pub tools: Vec<ToolRecord>,
+    /// Number of digits received; never the digits.
+    pub dtmf_digits: u32,
+    pub tokens: TokenRecord,
+}
+
+/// Receive side.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct RtpRecord {
+    pub received: u64,
+    pub lost: u64,
+    pub late: u64,
+    pub duplicate: u64,
+    pub reordered: u64,
+    pub refused_source: u64,
+    pub concealed_ms: u64,
+    pub jitter_ms: f32,
+}
+
+impl From<ReceiverStats> for RtpRecord {
+    fn from(s: ReceiverStats) -> Self {
+        RtpRecord {
+            received: s.packets,
+            lost: s.lost,
+            late: s.late,
+            duplicate: s.duplicate,
+            reordered: s.reordered,
+            refused_source: s.refused_source,
+            concealed_ms: 0,
+            jitter_ms: s.jitter_ms,
+        }
+    }
+}
+
+/// Latencies of one agent turn, ms: from the caller's end of speech (`speech_stopped`).
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct TurnRecord {
+    /// To the first audio delta.
+    pub first_delta_ms: Option<u64>,
+    /// To the first RTP packet with speech.
+    pub first_rtp_ms: Option<u64>,
+    /// The turn was cut by the caller after this much was heard.
+    pub interrupted_at_ms: Option<u32>,
+    /// `speech_started` received to the last packet with speech sent.
+    pub barge_in_stop_ms: Option<u64>,
+}
+
+/// One tool call.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ToolRecord {
+    pub name: String,
+    pub ok: bool,
+    pub ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct TokenRecord {
+    pub input_text: u64,
+    pub input_audio: u64,
+    pub cached: u64,
+    pub output_text: u64,
+    pub output_audio: u64,
+    pub total: u64,
+    pub responses: u32,
+}
+
+impl From<Usage> for TokenRecord {
+    fn from(u: Usage) -> Self {
+        TokenRecord {
+            input_text: u.input_text,
+            input_audio: u.input_audio,
+            cached: u.cached,
+            output_text: u.output_text,
+            output_audio: u.output_audio,
+            total: u.total,
+            responses: u.responses,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Prometheus metrics (door of crate prometheus-client).

@@ -1,0 +1,52 @@
+//! SIP, pure: bytes and `now` in, bytes, events and deadlines out (RFC 3261, 6026, 3264, 3515, 3581, 4320).
+//!
+//! In: datagrams and stream frames with the [`Flow`] they came by, [`user_agent::UaCommand`]s.
+//! Out: [`user_agent::UaOutput`]. No sockets, no clock, no hidden randomness (the RNG is a seed in [`user_agent::UaConfig`]).
+//!
+//! `message`, `headers`, `uri`, `framing`: our own lexer and lossless message. `sdp`, `offer_answer`: over sdp-types.
+//! `timers`, `transaction/`, `dialog`, `invite_session`, `user_agent`: the state machines.
+
+use std::net::SocketAddr;
+
+pub mod headers;
+pub mod message;
+pub mod offer_answer;
+pub mod uri;
+pub mod user_agent;
+
+/// The transport a message came by or goes by (Via `transport`, RFC 3261 §18).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    Udp,
+    Tcp,
+    Tls,
+}
+
+impl Transport {
+    /// Whether the transport delivers by itself: timers A, E, G do not run and D, I, J, K are zero (RFC 3261 §17).
+    pub fn is_reliable(self) -> bool {
+        !matches!(self, Transport::Udp)
+    }
+
+    /// The token of the Via header.
+    pub fn via_token(self) -> &'static str {
+        match self {
+            Transport::Udp => "UDP",
+            Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
+        }
+    }
+}
+
+/// Where a message came from or goes to: one UDP 4-tuple or one stream connection.
+///
+/// `conn` is 0 for UDP and for a stream that has not been opened yet; else the connection's number given by `net`.
+/// A `Transmit` on a stream flow whose `conn` is gone makes `net` open a new connection to `remote`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flow {
+    pub transport: Transport,
+    /// The local socket address (bind address, as the kernel knows it).
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+    pub conn: u64,
+}

@@ -1,0 +1,211 @@
+//! One SIP user agent for both roles: transactions, dialogs and INVITE sessions behind three calls.
+//!
+//! `handle_message` / `handle_timeout` / `command`, then `poll_output` drained down to [`UaOutput::Timeout`].
+
+use super::headers::{Name, Reason};
+use super::message::{Message, ParseFailure};
+use super::uri::Uri;
+use super::{Flow, Transport};
+use bytes::Bytes;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// The user agent's handle of one INVITE session (either role). Never reused in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+/// What a user agent is told once.
+#[derive(Clone, Debug)]
+pub struct UaConfig {
+    /// Seed of branches, tags, Call-IDs and back-offs (from the OS in production).
+    pub seed: u64,
+    /// Advertised `host:port` per transport, for Via sent-by and Contact. A transport that is not listed is not used.
+    pub advertised: Vec<(Transport, SocketAddr)>,
+    /// User part of our Contact.
+    pub contact_user: String,
+    /// Most sessions at once; an INVITE beyond gets 503 with Retry-After.
+    pub max_sessions: usize,
+    /// Most transactions at once; a request beyond is dropped and counted.
+    pub max_transactions: usize,
+}
+
+/// Why and by whom a session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// The peer sent BYE.
+    PeerBye { reason: Vec<Reason> },
+    /// The caller sent CANCEL before the final response.
+    PeerCancel { reason: Vec<Reason> },
+    /// We hung up ([`UaCommand::Hangup`]) or refused.
+    Local,
+    /// No ACK to our 2xx within 64*T1.
+    NoAck,
+    /// Our INVITE (or an in-dialog request that ends the dialog) was refused or timed out; 408 and 503 stand for
+    /// time-out and transport failure (RFC 3261 §8.1.3.1).
+    Failed { status: u16, reason: Vec<Reason> },
+}
+
+/// How a REFER of ours goes on (RFC 3515).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReferOutcome {
+    /// 202: the peer tries. Not success (XFR-02).
+    Accepted,
+    /// NOTIFY with a 1xx status line.
+    Progress(u16),
+    /// NOTIFY with a final status line: 2xx is success.
+    Final(u16),
+    /// The REFER itself was refused, or timed out (408).
+    Refused(u16),
+    /// No final NOTIFY in time, or the session ended first.
+    Unknown,
+}
+
+/// What the user agent tells its owner.
+#[derive(Clone, Debug)]
+pub enum UaEvent {
+    /// A new call. 100 Trying has been queued already. Answer with Ring/Progress/Accept/Reject.
+    IncomingCall { session: SessionId, flow: Flow, invite: Message },
+    /// UAC: a provisional response above 100.
+    Progress { session: SessionId, status: u16, sdp: Option<Bytes> },
+    /// UAC: 2xx; the ACK has been queued (with the answer given by [`UaCommand::AnswerInAck`] for a late offer only).
+    Answered { session: SessionId, sdp: Option<Bytes>, response: Message },
+    /// UAS: the ACK came; `sdp` is the answer when our 2xx carried the offer.
+    Established { session: SessionId, sdp: Option<Bytes> },
+    /// The peer's re-INVITE or UPDATE with or without offer; answer with [`UaCommand::AnswerReinvite`]. For a re-INVITE
+    /// without SDP the answer carries our offer, and the ACK's answer comes as `ReinviteAck`.
+    Reinvite { session: SessionId, offer: Option<Bytes> },
+    /// The ACK of a re-INVITE answered by our offer.
+    ReinviteAck { session: SessionId, sdp: Option<Bytes> },
+    /// Our re-INVITE ended: 2xx with the answer, or the refusing status (491 is retried inside, DLG-10).
+    ReinviteDone { session: SessionId, status: u16, sdp: Option<Bytes> },
+    /// INFO in the dialog (already answered 200).
+    Info { session: SessionId, content_type: String, body: Bytes },
+    /// Progress of our REFER.
+    Refer { session: SessionId, outcome: ReferOutcome },
+    /// The session is over; nothing follows for it. Exactly once per session, refused ones included.
+    Ended { session: SessionId, end: SessionEnd },
+}
+
+/// What the owner asks of the user agent. A command for a session that is gone is ignored.
+#[derive(Clone, Debug)]
+pub enum UaCommand {
+    /// 180 Ringing; repeated each 60 s (DLG-15).
+    Ring {
+        session: SessionId,
+    },
+    /// Another provisional response, with SDP = early media.
+    Progress {
+        session: SessionId,
+        status: u16,
+        sdp: Option<Bytes>,
+    },
+    /// 200 OK with our answer (or our offer, if the INVITE had none).
+    Accept {
+        session: SessionId,
+        sdp: Bytes,
+    },
+    /// Final refusal.
+    Reject {
+        session: SessionId,
+        status: u16,
+        headers: Vec<(Name, String)>,
+    },
+    /// 200 with `sdp`, or the refusing status.
+    AnswerReinvite {
+        session: SessionId,
+        answer: Result<Bytes, u16>,
+    },
+    /// BYE, CANCEL or a refusal, as the state asks; queued until ACK as callee (DLG-09).
+    Hangup {
+        session: SessionId,
+        reason: Option<Reason>,
+    },
+    /// Places a call. `session` is from [`UserAgent::new_session_id`]. `flow.conn` 0 opens a stream.
+    Invite {
+        session: SessionId,
+        flow: Flow,
+        target: Uri,
+        from: String,
+        sdp: Option<Bytes>,
+        headers: Vec<(Name, String)>,
+    },
+    /// The answer for the ACK of a 2xx that carried the offer.
+    AnswerInAck {
+        session: SessionId,
+        sdp: Bytes,
+    },
+    Reinvite {
+        session: SessionId,
+        sdp: Option<Bytes>,
+    },
+    /// Blind REFER; `refer_to` was taken from the number's own list.
+    Refer {
+        session: SessionId,
+        refer_to: Uri,
+        referred_by: Option<String>,
+    },
+    Info {
+        session: SessionId,
+        content_type: String,
+        body: Vec<u8>,
+    },
+}
+
+/// What comes out of the machine.
+#[derive(Clone, Debug)]
+pub enum UaOutput {
+    Transmit {
+        flow: Flow,
+        bytes: Bytes,
+    },
+    Event(UaEvent),
+    /// Nothing more to do until then (or until the next input).
+    Timeout(Option<Instant>),
+}
+
+/// Counts for metrics and for the leak test.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UaCounts {
+    pub sessions: usize,
+    pub client_transactions: usize,
+    pub server_transactions: usize,
+    pub timers: usize,
+}
+
+/// The machine. See the module's map.
+pub struct UserAgent {}
+
+impl UserAgent {
+    pub fn new(config: UaConfig) -> UserAgent {
+        let _ = config;
+        todo!()
+    }
+    /// A handle for an own call, to be used in [`UaCommand::Invite`].
+    pub fn new_session_id(&mut self) -> SessionId {
+        todo!()
+    }
+    /// A message (or what could be read of a malformed one, which gets its 400) that came by `flow`.
+    pub fn handle_message(&mut self, now: Instant, flow: Flow, message: Result<Message, ParseFailure>) {
+        let _ = (now, flow, message);
+        todo!()
+    }
+    /// The flow could not send or was closed: transactions on it fail (TRN-11, TXN-11).
+    pub fn handle_transport_error(&mut self, now: Instant, flow: Flow) {
+        let _ = (now, flow);
+        todo!()
+    }
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let _ = now;
+        todo!()
+    }
+    pub fn command(&mut self, now: Instant, command: UaCommand) {
+        let _ = (now, command);
+        todo!()
+    }
+    pub fn poll_output(&mut self) -> UaOutput {
+        todo!()
+    }
+    pub fn counts(&self) -> UaCounts {
+        todo!()
+    }
+}

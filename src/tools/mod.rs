@@ -1,0 +1,25 @@
+//! Tools: the model proposes, policy disposes (invariant 7).
+//!
+//! `policy` (pure) turns a proposed call into a [`ToolAction`] that the number's dialplan allows, or into an error text for
+//! the model. `schema` (pure) gives the model its function definitions. `http` (I/O, called by `server`) runs requests.
+
+pub mod http;
+pub mod policy;
+
+/// What a checked call does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ToolAction {
+    /// BYE once the goodbye is heard to its last sample.
+    Hangup {
+        reason: Option<String>,
+    },
+    /// REFER to the URI of the named target.
+    Transfer {
+        target: String,
+        uri: String,
+    },
+    SendDtmf {
+        digits: String,
+    },
+    Http(http::HttpRequest),
+}
