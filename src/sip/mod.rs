@@ -8,11 +8,20 @@
 
 use std::net::SocketAddr;
 
+mod address;
+pub mod builder;
 pub mod headers;
+pub mod lexer;
 pub mod message;
+mod method;
+mod multipart;
+mod names;
 pub mod offer_answer;
 pub mod uri;
+mod uri_compare;
 pub mod user_agent;
+mod validate;
+mod via;
 
 /// The transport a message came by or goes by (Via `transport`, RFC 3261 §18).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
