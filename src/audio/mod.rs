@@ -1,10 +1,11 @@
 //! Audio, pure: G.711, 8 k ↔ 24 k, concealment, the play-out queue with its ledger, tones, WAV.
 //!
-//! Samples are `i16`, mono. No allocation per frame in steady state.
+//! Samples are `i16`, mono. No allocation per frame in steady state. `quality` judges a recording against what was played.
 
 pub mod conceal;
 pub mod g711;
 pub mod pcm;
 pub mod playout;
 pub mod resample;
+pub mod tone;
 pub mod wav;

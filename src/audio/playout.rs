@@ -2,8 +2,15 @@
 //!
 //! In: 8 kHz audio of one segment after the other, faster than real time. Out: one frame per packet interval.
 //! The ledger counts, per segment, samples received and samples sent; barge-in, transcripts and "goodbye finished" read it.
+//!
+//! Segments play in the order of their first push. One that is still open but has nothing left keeps its turn for 500 ms,
+//! then those behind it go first: a segment whose end never comes cannot silence the rest of the call.
+//! Bounds: 180 s of audio and 64 segments in all; what is above is refused and counted. Buffers are reused: no allocation
+//! per frame in steady state.
 
-use std::ops::Range;
+use std::collections::VecDeque;
+
+use super::pcm::{FRAME_8K, PER_MS_8K, TELEPHONE_HZ};
 
 /// A segment of agent speech. The engine's number, never a provider id.
 pub type Segment = u64;
@@ -18,6 +25,7 @@ pub struct Played {
     /// A segment whose first sample is in this frame.
     pub started: Option<Segment>,
     /// A segment (ended by [`Playout::end`]) whose last sample is in this frame, or which had none left.
+    /// Every segment that is ended and not flushed is reported once, in order, one a frame: a second one in the same frame waits for the next.
     pub finished: Option<Segment>,
 }
 
@@ -30,51 +38,302 @@ pub struct Heard {
     pub received_ms: u32,
 }
 
+/// Longest queue, in samples: 180 s.
+const MAX_QUEUED: usize = 180 * TELEPHONE_HZ as usize;
+/// Ledger entries kept, live ones and old ones together.
+const MAX_SEGMENTS: usize = 64;
+/// Silence an open segment without audio may keep the next one waiting: 500 ms.
+const MAX_WAIT: usize = 500 * PER_MS_8K;
+/// A segment's buffer above this capacity (8 s) shrinks before reuse, so that one long reply does not hold memory for the whole call.
+const SPARE_CAPACITY: usize = 8 * TELEPHONE_HZ as usize;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// More audio may come.
+    Open,
+    /// No more audio comes; what is queued plays.
+    Ended,
+    /// All was played, or was flushed: in the ledger only; later pushes are refused.
+    Closed,
+}
+
+struct Entry {
+    segment: Segment,
+    state: State,
+    received: usize,
+    sent: usize,
+    queued: VecDeque<i16>,
+}
+
+impl Entry {
+    fn heard(&self) -> Heard {
+        let ms = |samples: usize| (samples / PER_MS_8K) as u32;
+        Heard { segment: self.segment, heard_ms: ms(self.sent), received_ms: ms(self.received) }
+    }
+}
+
+/// The last frame, for [`Playout::unsend`].
+#[derive(Default)]
+struct LastFrame {
+    samples: Vec<i16>,
+    /// Whose they are, in order: segment and how many. One frame meets at most two segments.
+    pieces: [Option<(Segment, usize)>; 2],
+    finished: Option<Segment>,
+    waited: usize,
+}
+
 /// The queue. Bounded to 180 s of audio; what does not fit is refused and counted.
 pub struct Playout {
-    _frame: Range<usize>,
+    /// In the order of their first push or end.
+    ledger: VecDeque<Entry>,
+    /// Segments that are not closed, in the order they play.
+    order: VecDeque<Segment>,
+    /// Closed by playing to the end, but not reported yet.
+    finished: VecDeque<Segment>,
+    queued: usize,
+    refused: u64,
+    /// Silence given while the segment in front was open and empty and another one had audio.
+    waited: usize,
+    last: LastFrame,
+    spare: Vec<VecDeque<i16>>,
 }
 
 impl Playout {
     #[allow(clippy::new_without_default)]
     pub fn new() -> Playout {
-        todo!()
+        Playout {
+            ledger: VecDeque::with_capacity(MAX_SEGMENTS),
+            order: VecDeque::with_capacity(MAX_SEGMENTS),
+            finished: VecDeque::with_capacity(MAX_SEGMENTS),
+            queued: 0,
+            refused: 0,
+            waited: 0,
+            last: LastFrame { samples: Vec::with_capacity(3 * FRAME_8K), ..LastFrame::default() },
+            spare: Vec::with_capacity(2),
+        }
     }
+
     /// Queues audio of a segment; segments play in the order of their first push. Returns the samples that were taken.
     pub fn push(&mut self, segment: Segment, samples: &[i16]) -> usize {
-        let _ = (segment, samples);
-        todo!()
+        let taken = samples.len().min(MAX_QUEUED.saturating_sub(self.queued));
+        let taken = match self.open(segment) {
+            Some(entry) if entry.state == State::Open => {
+                entry.queued.extend(&samples[..taken]);
+                entry.received += taken;
+                taken
+            }
+            _ => 0,
+        };
+        self.queued += taken;
+        self.refused += (samples.len() - taken) as u64;
+        taken
     }
+
     /// No more audio comes for the segment.
     pub fn end(&mut self, segment: Segment) {
-        let _ = segment;
-        todo!()
+        if let Some(entry) = self.open(segment)
+            && entry.state == State::Open
+        {
+            entry.state = State::Ended;
+        }
     }
+
+    /// Refuses all audio of a segment from now on, as [`Self::flush`] does for those it knows: for one that was cancelled before its first push.
+    pub fn refuse(&mut self, segment: Segment) {
+        let Some(entry) = self.open(segment) else { return };
+        entry.state = State::Closed;
+        let buffer = std::mem::take(&mut entry.queued);
+        self.queued -= buffer.len();
+        self.recycle(buffer);
+        self.order.retain(|open| *open != segment);
+        self.last = LastFrame { samples: std::mem::take(&mut self.last.samples), ..LastFrame::default() };
+    }
+
     /// Fills `frame` completely (speech, then silence) and books it as sent.
+    /// Believe the result only once the frame is sent: [`Self::unsend`] takes back its reports too.
     pub fn next_frame(&mut self, frame: &mut [i16]) -> Played {
-        let _ = frame;
-        todo!()
+        let mut played = Played::default();
+        self.last.samples.clear();
+        self.last.pieces = [None, None];
+        self.last.waited = self.waited;
+        loop {
+            let pieces_full = self.last.pieces[1].is_some();
+            let Some(entry) = self.front() else { break };
+            if entry.queued.is_empty() {
+                if entry.state == State::Open {
+                    break;
+                }
+                self.close_front();
+                continue;
+            }
+            let rest = &mut frame[played.samples..];
+            let starts = entry.sent == 0;
+            // A frame reports one start and can be taken back for two segments; a third waits for the next frame.
+            if rest.is_empty() || (starts && played.started.is_some()) || pieces_full {
+                break;
+            }
+            let (segment, count) = (entry.segment, rest.len().min(entry.queued.len()));
+            for (to, from) in rest.iter_mut().zip(entry.queued.drain(..count)) {
+                *to = from;
+            }
+            entry.sent += count;
+            if starts {
+                played.started = Some(segment);
+            }
+            self.last.pieces[usize::from(played.samples > 0)] = Some((segment, count));
+            self.queued -= count;
+            played.samples += count;
+            played.segment = Some(segment);
+        }
+        self.last.samples.extend_from_slice(&frame[..played.samples]);
+        frame[played.samples..].fill(0);
+        if played.samples > 0 {
+            self.waited = 0;
+        }
+        self.count_wait(frame.len() - played.samples);
+        played.finished = self.finished.pop_front();
+        self.last.finished = played.finished;
+        played
     }
+
     /// The last frame was not sent after all (an RFC 4733 event took its place, or hold): takes the booking back and puts the samples back.
+    /// What the frame reported as started or finished is reported again. Once per frame; nothing after a [`Self::flush`].
     pub fn unsend(&mut self) {
-        todo!()
+        self.waited = self.last.waited;
+        if let Some(segment) = self.last.finished.take() {
+            self.finished.push_front(segment);
+        }
+        let mut end = self.last.samples.len();
+        // Backwards, so that the samples of the first piece end up in front.
+        for index in (0..self.last.pieces.len()).rev() {
+            let Some((segment, count)) = self.last.pieces[index].take() else { continue };
+            let samples = end - count..end;
+            end -= count;
+            let Some(position) = self.position(segment) else { continue };
+            if self.ledger[position].state == State::Closed {
+                self.reopen(position);
+            }
+            let entry = &mut self.ledger[position];
+            for sample in self.last.samples[samples].iter().rev() {
+                entry.queued.push_front(*sample);
+            }
+            entry.sent -= count;
+            self.queued += count;
+        }
+        self.last.samples.clear();
     }
+
     /// Drops everything queued and quarantines the segments concerned: later pushes to them are ignored.
     /// Returns what was heard of each segment that was cut before its end, playing one first.
+    /// An open segment counts as cut even if all that came of it was played.
     pub fn flush(&mut self) -> Vec<Heard> {
-        todo!()
+        let mut cut = Vec::with_capacity(self.order.len());
+        while let Some(entry) = self.front() {
+            if entry.state == State::Open || !entry.queued.is_empty() {
+                cut.push(entry.heard());
+                entry.state = State::Closed;
+                let buffer = std::mem::take(&mut entry.queued);
+                self.recycle(buffer);
+                self.order.pop_front();
+            } else {
+                self.close_front();
+            }
+        }
+        self.queued = 0;
+        self.waited = 0;
+        self.last = LastFrame { samples: std::mem::take(&mut self.last.samples), ..LastFrame::default() };
+        self.last.samples.clear();
+        cut
     }
-    /// Whether speech waits or a segment is open.
+
+    /// Whether nothing waits: no speech, no open segment, no [`Played::finished`] still to be reported.
     pub fn is_idle(&self) -> bool {
-        todo!()
+        self.order.is_empty() && self.finished.is_empty()
     }
     /// Milliseconds of speech waiting.
     pub fn queued_ms(&self) -> u32 {
-        todo!()
+        (self.queued / PER_MS_8K) as u32
     }
     /// Ledger entry of a segment that is playing or was (the last 32 are kept).
     pub fn heard(&self, segment: Segment) -> Option<Heard> {
-        let _ = segment;
-        todo!()
+        self.position(segment).map(|position| self.ledger[position].heard())
+    }
+    /// Samples that [`Self::push`] did not take: over the bound, or of a segment that was ended, flushed or refused.
+    pub fn refused_samples(&self) -> u64 {
+        self.refused
+    }
+
+    fn position(&self, segment: Segment) -> Option<usize> {
+        self.ledger.iter().rposition(|entry| entry.segment == segment)
+    }
+
+    fn front(&mut self) -> Option<&mut Entry> {
+        let position = self.position(*self.order.front()?)?;
+        self.ledger.get_mut(position)
+    }
+
+    /// The segment's entry; a new one at the end of the order if it was never seen. `None` = 64 segments wait.
+    fn open(&mut self, segment: Segment) -> Option<&mut Entry> {
+        let position = match self.position(segment) {
+            Some(position) => position,
+            None => {
+                if self.ledger.len() == MAX_SEGMENTS {
+                    let oldest = self.ledger.iter().position(|entry| entry.state == State::Closed)?;
+                    self.ledger.remove(oldest);
+                }
+                let queued = self.spare.pop().unwrap_or_default();
+                self.ledger.push_back(Entry { segment, state: State::Open, received: 0, sent: 0, queued });
+                self.order.push_back(segment);
+                self.ledger.len() - 1
+            }
+        };
+        self.ledger.get_mut(position)
+    }
+
+    /// The segment in front has played to its end.
+    fn close_front(&mut self) {
+        let Some(entry) = self.front() else { return };
+        entry.state = State::Closed;
+        let segment = entry.segment;
+        let buffer = std::mem::take(&mut entry.queued);
+        self.recycle(buffer);
+        self.order.pop_front();
+        self.waited = 0;
+        self.finished.push_back(segment);
+    }
+
+    /// Undoes [`Self::close_front`]: its last samples come back.
+    fn reopen(&mut self, position: usize) {
+        let queued = self.spare.pop().unwrap_or_default();
+        let entry = &mut self.ledger[position];
+        entry.state = State::Ended;
+        entry.queued = queued;
+        let segment = entry.segment;
+        self.order.push_front(segment);
+        self.finished.retain(|finished| *finished != segment);
+    }
+
+    fn recycle(&mut self, mut buffer: VecDeque<i16>) {
+        if self.spare.len() < self.spare.capacity() {
+            buffer.clear();
+            buffer.shrink_to(SPARE_CAPACITY);
+            self.spare.push(buffer);
+        }
+    }
+
+    /// Counts silence that an open, empty segment in front causes to those behind it; when it is too long, the next one goes first.
+    fn count_wait(&mut self, silence: usize) {
+        let others = self.queued > 0;
+        match self.front() {
+            Some(entry) if others && entry.queued.is_empty() && entry.state == State::Open => self.waited += silence,
+            _ => self.waited = 0,
+        }
+        if self.waited >= MAX_WAIT {
+            self.waited = 0;
+            self.order.rotate_left(1);
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

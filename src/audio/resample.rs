@@ -1,41 +1,178 @@
-//! 8 kHz ↔ 24 kHz (door of crate rubato): `Fft::new_custom(8000, 24000, 40, 1, 1, Hann, FixedSync::Both)` and its mirror.
-//! 2.5 ms delay each way, −0.26 dB at 3.4 kHz, ≥ 72 dB SNR.
+//! 8 kHz ↔ 24 kHz (door of crate rubato).
+//!
+//! In: any number of 16-bit samples at one rate. Out: samples at the other rate, appended. Both directions are
+//! `Fft::new_custom(8000, 24000, 40, 1, 1, Hann, FixedSync::Both)` and its mirror with 120: blocks of 5 ms, 2.5 ms of filter
+//! delay each way, −0.26 dB at 3.4 kHz, ≥ 72 dB SNR, nothing allocated per block. (The crate's defaults cost 10 ms each way;
+//! its `sub_chunks` is ignored for `Both`, so the block must be asked for by its length.)
+//! Also [`convert`]: any rate to any rate at once, for files.
+
+use audioadapter_buffers::direct::InterleavedSlice;
+use rubato::{Fft, FixedSync, Resampler, WindowFunction};
+
+use super::pcm::{REALTIME_HZ, TELEPHONE_HZ};
+
+const BLOCK_8K: usize = 40;
+const BLOCK_24K: usize = 120;
+
+/// One direction: a block of input, collected over calls, becomes a block of output.
+struct Blocks {
+    fft: Fft<f32>,
+    input: Vec<f32>,
+    /// Samples of `input` that are filled.
+    filled: usize,
+    output: Vec<f32>,
+}
+
+impl Blocks {
+    fn new(from_hz: u32, to_hz: u32, block_in: usize) -> Blocks {
+        let (from, to) = (from_hz as usize, to_hz as usize);
+        let fft = Fft::new_custom(from, to, block_in, 1, 1, WindowFunction::Hann, FixedSync::Both)
+            .expect("rates and block length are constants, or were checked by the caller");
+        let (block_in, block_out) = (fft.input_frames_next(), fft.output_frames_next());
+        Blocks { fft, input: vec![0.0; block_in], filled: 0, output: vec![0.0; block_out] }
+    }
+
+    fn push(&mut self, mut samples: &[i16], out: &mut Vec<i16>) {
+        while !samples.is_empty() {
+            let space = &mut self.input[self.filled..];
+            let taken = space.len().min(samples.len());
+            let (now, later) = samples.split_at(taken);
+            for (to, from) in space.iter_mut().zip(now) {
+                *to = f32::from(*from);
+            }
+            self.filled += taken;
+            samples = later;
+            if self.filled == self.input.len() {
+                self.run(out);
+            }
+        }
+    }
+
+    /// Completes the block that is being collected with silence (a whole block of it when none is).
+    fn push_silence(&mut self, out: &mut Vec<i16>) {
+        self.input[self.filled..].fill(0.0);
+        self.run(out);
+    }
+
+    fn run(&mut self, out: &mut Vec<i16>) {
+        self.filled = 0;
+        let (input_len, output_len) = (self.input.len(), self.output.len());
+        let input = InterleavedSlice::new(&self.input, 1, input_len).expect("one channel as long as the slice");
+        let mut output =
+            InterleavedSlice::new_mut(&mut self.output, 1, output_len).expect("one channel as long as the slice");
+        self.fft.process_into_buffer(&input, &mut output, None).expect("both buffers have the lengths asked for");
+        out.extend(self.output.iter().map(|sample| to_i16(*sample)));
+    }
+
+    fn reset(&mut self) {
+        self.filled = 0;
+        self.fft.reset();
+    }
+}
+
+/// Rounds and clamps: the filter may overshoot full scale, and must not wrap.
+fn to_i16(sample: f32) -> i16 {
+    // `as` saturates at the limits of i16.
+    sample.round_ties_even() as i16
+}
 
 /// 8 k → 24 k. Takes any number of samples; what does not fill a 5 ms block waits for the next call.
-pub struct Upsampler {}
+/// A sample comes out 2.5 ms after the one that went in at the same position.
+pub struct Upsampler {
+    blocks: Blocks,
+}
 
 impl Upsampler {
     #[allow(clippy::new_without_default)]
     pub fn new() -> Upsampler {
-        todo!()
+        Upsampler { blocks: Blocks::new(TELEPHONE_HZ, REALTIME_HZ, BLOCK_8K) }
     }
     /// Appends three samples for each one of `input`, less what waits (< 40).
     pub fn process(&mut self, input: &[i16], out: &mut Vec<i16>) {
-        let _ = (input, out);
-        todo!()
+        self.blocks.push(input, out);
+    }
+    /// Forgets everything (a new stream).
+    pub fn reset(&mut self) {
+        self.blocks.reset();
     }
 }
 
 /// 24 k → 8 k, mirror of [`Upsampler`].
-pub struct Downsampler {}
+///
+/// It works on segments: the filter's delay is taken off at the start of one and given back by [`Downsampler::flush`],
+/// so that a segment of `n` samples becomes `n / 3` (rounded up) and sample `k` of the input is at `k / 3` of the output. That is
+/// what lets milliseconds counted on the telephone side be told to the model as its own.
+pub struct Downsampler {
+    blocks: Blocks,
+    /// Samples given to [`Self::process`] since the segment began.
+    taken: usize,
+    /// Samples appended since the segment began.
+    given: usize,
+    /// Filter delay still to be dropped.
+    lead: usize,
+}
+
+/// 2.5 ms at 8 kHz.
+const DELAY_8K: usize = BLOCK_8K / 2;
 
 impl Downsampler {
     #[allow(clippy::new_without_default)]
     pub fn new() -> Downsampler {
-        todo!()
+        Downsampler { blocks: Blocks::new(REALTIME_HZ, TELEPHONE_HZ, BLOCK_24K), taken: 0, given: 0, lead: DELAY_8K }
     }
-    /// Appends one sample for each three of `input`, less what waits (< 120).
+    /// Appends one sample for each three of `input`, less what waits (< 180: a block, and 2.5 ms of filter).
     pub fn process(&mut self, input: &[i16], out: &mut Vec<i16>) {
-        let _ = (input, out);
-        todo!()
+        let from = out.len();
+        self.taken += input.len();
+        self.blocks.push(input, out);
+        self.drop_lead(from, out);
     }
     /// Feeds silence until the last real sample is out (end of a segment); appends what came.
+    /// The next sample then begins a new segment.
     pub fn flush(&mut self, out: &mut Vec<i16>) {
-        let _ = out;
-        todo!()
+        let due = self.taken.div_ceil(3);
+        while self.given < due {
+            let from = out.len();
+            self.blocks.push_silence(out);
+            self.drop_lead(from, out);
+        }
+        out.truncate(out.len() - (self.given - due));
+        self.reset();
     }
     /// Forgets everything (barge-in).
     pub fn reset(&mut self) {
-        todo!()
+        self.blocks.reset();
+        (self.taken, self.given, self.lead) = (0, 0, DELAY_8K);
     }
+
+    fn drop_lead(&mut self, from: usize, out: &mut Vec<i16>) {
+        let lead = self.lead.min(out.len() - from);
+        out.drain(from..from + lead);
+        self.lead -= lead;
+        self.given += out.len() - from;
+    }
+}
+
+/// Whole recordings: `from_hz` → `to_hz`, without delay, `len * to_hz / from_hz` samples (rounded up). Allocates; for files, not for calls.
+/// Both rates must lie in 1,000–384,000; others give `None`.
+pub fn convert(samples: &[i16], from_hz: u32, to_hz: u32) -> Option<Vec<i16>> {
+    const RATES: std::ops::RangeInclusive<u32> = 1_000..=384_000;
+    if !RATES.contains(&from_hz) || !RATES.contains(&to_hz) {
+        return None;
+    }
+    if from_hz == to_hz {
+        return Some(samples.to_vec());
+    }
+    // 20 ms blocks: steeper than a call's 5 ms, and delay does not matter here.
+    let mut blocks = Blocks::new(from_hz, to_hz, from_hz as usize / 50);
+    let delay = blocks.fft.output_delay();
+    let due = (samples.len() as u64 * u64::from(to_hz)).div_ceil(u64::from(from_hz)) as usize;
+    let mut out = Vec::with_capacity(delay + due + blocks.output.len());
+    blocks.push(samples, &mut out);
+    while out.len() < delay + due {
+        blocks.push_silence(&mut out);
+    }
+    out.drain(..delay);
+    out.truncate(due);
+    Some(out)
 }

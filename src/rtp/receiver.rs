@@ -1,7 +1,18 @@
 //! The receive side of one stream: source policy, SSRC, reorder with a bounded wait, RFC 4733.
+//!
+//! In: datagrams with their source address, and `now`. Out: audio payloads in order, digits, noise levels, the address to send to.
+//! datagram → `packet` (header checks) → payload type → `source` (policy) → SSRC → `reorder` → digit or audio. RFC 3550, 3551, 3389, 4733.
+//! A packet in order comes out at once; nothing is allocated per packet in steady state.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
+
+use super::dtmf::{EventPayload, EventReceiver};
+use super::packet::{self, DropCause, Packet};
+use super::reorder::{Reorder, Taken};
+use super::source::{Source, Verdict};
+use super::stats::Jitter;
 
 /// Who may send us media (requirement RTP-08).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +45,10 @@ pub struct ReceiverParams {
 /// What comes out, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received<'a> {
-    /// One audio payload. `timestamp` in 1/8000 s. `lost_before`: samples missing right before it (0 = contiguous),
-    /// after silence suppression the gap is not a loss.
+    /// One audio payload. `timestamp` in 1/8000 s. `lost_before`: samples missing right before it (0 = contiguous), at most 1 s;
+    /// after silence suppression the gap is not a loss. Measured for codecs of one byte a sample, as G.711 is.
     Audio { payload_type: u8, payload: &'a [u8], timestamp: u32, lost_before: u32 },
-    /// A whole digit (0-15: `0`-`9`, `*`, `#`, `A`-`D`), once per event, when it began.
+    /// A whole digit (0-15: `0`-`9`, `*`, `#`, `A`-`D`), once per event, when it began; `duration_ms` is what had passed of it then.
     Digit { event: u8, duration_ms: u32 },
     /// RFC 3389 noise level, -dBov.
     ComfortNoise { level: u8 },
@@ -46,14 +57,16 @@ pub enum Received<'a> {
 /// Counters for CDR and metrics (RFC 3550 A.3, A.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ReceiverStats {
+    /// From the accepted source with a negotiated payload type, late and duplicate ones included.
     pub packets: u64,
+    /// Payload octets of these.
     pub bytes: u64,
     /// Declared lost after the reorder wait.
     pub lost: u64,
     pub late: u64,
     pub duplicate: u64,
     pub reordered: u64,
-    /// Wrong source, wrong version, unknown payload type, too short …
+    /// From an address that may not send to us, or has not proved itself. [`Receiver::dropped`] has every cause.
     pub refused_source: u64,
     pub malformed: u64,
     pub unknown_payload: u64,
@@ -63,41 +76,242 @@ pub struct ReceiverStats {
     pub jitter_ms: f32,
 }
 
+/// Silence of the present SSRC after which another one is taken at once; and packets in a row that prove another one before.
+const SSRC_TIMEOUT: Duration = Duration::from_millis(60);
+const SSRC_PROOF: u32 = 3;
+/// Longest loss reported at once, in samples: 1 s.
+const MAX_LOST: u32 = 8_000;
+/// Digits that may wait for [`Receiver::poll`].
+const MAX_DIGITS: usize = 32;
+
 /// The machine.
-pub struct Receiver {}
+pub struct Receiver {
+    /// Bit `n`: audio payload type `n` was negotiated.
+    audio: u128,
+    dtmf: Option<u8>,
+    comfort_noise: Option<u8>,
+    reorder_wait: Duration,
+    source: Source,
+    /// The stream's SSRC and its last packet.
+    ssrc: Option<(u32, Instant)>,
+    /// Another SSRC, and how many of its packets came since the last one of ours.
+    other_ssrc: Option<(u32, u32)>,
+    reorder: Reorder,
+    events: EventReceiver,
+    digits: VecDeque<(u8, u32)>,
+    /// Timestamp after the last audio given out, and packets lost since.
+    audio_end: Option<u32>,
+    missing: u32,
+    last_packet: Option<Instant>,
+    jitter: Jitter,
+    stats: ReceiverStats,
+    dropped: [u64; DropCause::ALL.len()],
+}
 
 impl Receiver {
     pub fn new(params: ReceiverParams) -> Receiver {
-        let _ = params;
-        todo!()
+        let mut receiver = Receiver {
+            audio: 0,
+            dtmf: None,
+            comfort_noise: None,
+            reorder_wait: Duration::ZERO,
+            source: Source::new(&params),
+            ssrc: None,
+            other_ssrc: None,
+            reorder: Reorder::new(),
+            events: EventReceiver::new(),
+            digits: VecDeque::with_capacity(MAX_DIGITS),
+            audio_end: None,
+            missing: 0,
+            last_packet: None,
+            jitter: Jitter::default(),
+            stats: ReceiverStats::default(),
+            dropped: [0; DropCause::ALL.len()],
+        };
+        receiver.set_params(params);
+        receiver
     }
+    /// After an offer/answer. The stream and its counters go on; a new SDP address makes the source be learned afresh.
     pub fn set_params(&mut self, params: ReceiverParams) {
-        let _ = params;
-        todo!()
+        self.source.set_params(&params);
+        self.audio = params.audio_payload_types.iter().fold(0, |bits, n| bits | 1 << (n & 0x7F));
+        self.dtmf = params.dtmf_payload_type;
+        self.comfort_noise = params.comfort_noise;
+        self.reorder_wait = params.reorder_wait;
     }
     /// Takes one datagram. Malformed, foreign and unknown ones are counted and dropped.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
-        let _ = (now, from, datagram);
-        todo!()
+        if let Err(cause) = self.accept(now, from, datagram) {
+            self.count(cause);
+        }
     }
     /// Next output that is due. Call until `None` after each datagram and at each tick.
     pub fn poll(&mut self, now: Instant) -> Option<Received<'_>> {
-        let _ = now;
-        todo!()
+        if let Some((event, duration_ms)) = self.digits.pop_front() {
+            return Some(Received::Digit { event, duration_ms });
+        }
+        loop {
+            let lost = u32::from(self.reorder.pop(now, self.reorder_wait)?);
+            self.stats.lost += u64::from(lost);
+            self.missing = self.missing.saturating_add(lost);
+            let (ssrc, packet) = (self.ssrc.map_or(0, |(ssrc, _)| ssrc), self.reorder.current());
+            if Some(packet.payload_type) == self.dtmf {
+                let digit = Self::event(&mut self.events, ssrc, packet.timestamp, packet.marker, &packet.payload);
+                match digit {
+                    Ok(Some((event, duration_ms))) => return Some(Received::Digit { event, duration_ms }),
+                    Ok(None) => {}
+                    Err(cause) => self.count(cause),
+                }
+            } else if Some(packet.payload_type) == self.comfort_noise {
+                let level = packet.payload.first().map_or(127, |level| level & 0x7F);
+                return Some(Received::ComfortNoise { level });
+            } else {
+                return Some(self.audio());
+            }
+        }
     }
     /// When a waiting hole runs out.
     pub fn timeout(&self) -> Option<Instant> {
-        todo!()
+        self.reorder.timeout(self.reorder_wait)
     }
     /// Where to send: the latched source, else the SDP address (RFC 4961; never an unverified source, RTP-09).
     pub fn target(&self) -> Option<SocketAddr> {
-        todo!()
+        self.source.target()
     }
     /// When the last accepted packet came.
     pub fn last_packet(&self) -> Option<Instant> {
-        todo!()
+        self.last_packet
     }
     pub fn stats(&self) -> ReceiverStats {
-        todo!()
+        let jitter_ms = self.jitter.estimate().as_secs_f32() * 1000.0;
+        ReceiverStats { source_changes: self.source.changes(), jitter_ms, ..self.stats }
+    }
+    /// Datagrams dropped for `cause`.
+    pub fn dropped(&self, cause: DropCause) -> u64 {
+        self.dropped[cause as usize]
+    }
+
+    fn accept(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Result<(), DropCause> {
+        let packet = packet::parse(datagram)?;
+        let is_event = Some(packet.payload_type) == self.dtmf;
+        let is_audio = self.audio & (1 << packet.payload_type) != 0;
+        if !is_event && !is_audio && Some(packet.payload_type) != self.comfort_noise {
+            return Err(DropCause::PayloadType);
+        }
+        let verdict = self.source.check(now, from, packet.ssrc, packet.sequence);
+        if verdict == Verdict::Refuse {
+            return Err(DropCause::Source);
+        }
+        self.last_packet = Some(now);
+        self.stats.packets += 1;
+        self.stats.bytes += packet.payload.len() as u64;
+        if !self.is_our_ssrc(now, packet.ssrc, verdict) {
+            // Some gateways send their telephone-events with an SSRC of their own.
+            return if is_event { self.stray_event(&packet) } else { Err(DropCause::Ssrc) };
+        }
+        let (taken, lost) = self.reorder.push(now, &packet);
+        self.stats.lost += lost;
+        match taken {
+            Taken::InOrder | Taken::Ahead => {}
+            Taken::Reordered => self.stats.reordered += 1,
+            Taken::Jumped => self.missing = self.missing.saturating_add(lost.min(u64::from(u32::MAX)) as u32),
+            Taken::Restarted => self.new_timeline(),
+            Taken::Duplicate => self.stats.duplicate += 1,
+            Taken::Late => {
+                self.stats.late += 1;
+                // A digit of which only this packet is left is still a digit.
+                return if is_event { self.stray_event(&packet) } else { Ok(()) };
+            }
+            Taken::Probation => return Err(DropCause::Sequence),
+        }
+        if is_audio && taken != Taken::Duplicate {
+            self.jitter.packet(now, packet.timestamp);
+        }
+        Ok(())
+    }
+
+    /// RFC 3550 §8, RFC 8108: one SSRC at a time. Another one takes over when ours has been silent for 60 ms, when three of its packets
+    /// came in a row, or when it comes with another source address.
+    fn is_our_ssrc(&mut self, now: Instant, ssrc: u32, verdict: Verdict) -> bool {
+        let Some((ours, last)) = &mut self.ssrc else {
+            self.ssrc = Some((ssrc, now));
+            return true;
+        };
+        if *ours == ssrc {
+            *last = now;
+            self.other_ssrc = None;
+            return true;
+        }
+        let silent = now.saturating_duration_since(*last) >= SSRC_TIMEOUT;
+        let run = match self.other_ssrc {
+            Some((other, run)) if other == ssrc => run + 1,
+            _ => 1,
+        };
+        if !silent && run < SSRC_PROOF && verdict != Verdict::PlayNewSource {
+            self.other_ssrc = Some((ssrc, run));
+            return false;
+        }
+        self.ssrc = Some((ssrc, now));
+        self.other_ssrc = None;
+        self.stats.ssrc_changes = self.stats.ssrc_changes.saturating_add(1);
+        self.reorder.restart();
+        self.new_timeline();
+        true
+    }
+
+    fn new_timeline(&mut self) {
+        self.jitter.restart();
+        self.audio_end = None;
+        self.missing = 0;
+    }
+
+    /// An event outside of the sequence; its digit, if new, is polled next.
+    fn stray_event(&mut self, packet: &Packet<'_>) -> Result<(), DropCause> {
+        let digit = Self::event(&mut self.events, packet.ssrc, packet.timestamp, packet.marker, packet.payload)?;
+        if self.digits.len() < MAX_DIGITS {
+            self.digits.extend(digit);
+        }
+        Ok(())
+    }
+
+    fn event(
+        events: &mut EventReceiver,
+        ssrc: u32,
+        timestamp: u32,
+        marker: bool,
+        payload: &[u8],
+    ) -> Result<Option<(u8, u32)>, DropCause> {
+        let payload = EventPayload::parse(payload).ok_or(DropCause::Payload)?;
+        let digit = events.handle(ssrc, timestamp, marker, payload);
+        Ok(digit.map(|digit| (digit.event, u32::from(digit.duration) / 8)))
+    }
+
+    /// The current packet as audio, with what is missing before it.
+    fn audio(&mut self) -> Received<'_> {
+        let packet = self.reorder.current();
+        let samples = packet.payload.len() as u32;
+        let by_sequence = self.missing.saturating_mul(samples);
+        // The clock tells how much of it was silence that was never sent (DTX); a clock that jumped tells nothing.
+        let by_clock =
+            self.audio_end.map(|end| packet.timestamp.wrapping_sub(end)).filter(|gap| *gap <= i32::MAX as u32);
+        let lost_before = by_clock.map_or(by_sequence, |gap| gap.min(by_sequence)).min(MAX_LOST);
+        self.audio_end = Some(packet.timestamp.wrapping_add(samples));
+        self.missing = 0;
+        Received::Audio {
+            payload_type: packet.payload_type,
+            payload: &packet.payload,
+            timestamp: packet.timestamp,
+            lost_before,
+        }
+    }
+
+    fn count(&mut self, cause: DropCause) {
+        self.dropped[cause as usize] += 1;
+        match cause {
+            DropCause::Source => self.stats.refused_source += 1,
+            DropCause::PayloadType => self.stats.unknown_payload += 1,
+            DropCause::Ssrc | DropCause::Sequence => {}
+            _ => self.stats.malformed += 1,
+        }
     }
 }

@@ -1,0 +1,214 @@
+//! Puts the packets of one stream in order (RFC 3550 A.1 in spirit, with a bounded wait for holes).
+//!
+//! In: checked packets of one SSRC. Out: the same in order of sequence number; one that is in order passes at once. A hole is
+//! waited for as long as the owner says, then it is declared lost. Late, duplicate, wrapped and restarted sequence numbers are told apart.
+//! Bounds: 64 packets ahead, each in a buffer that is used again.
+
+use std::time::{Duration, Instant};
+
+use super::packet::Packet;
+
+/// Packets that may wait behind a hole; a packet further ahead ends the wait for all before it.
+const WINDOW: usize = 64;
+/// A forward jump up to this is loss (RFC 3550 A.1 MAX_DROPOUT); above it is a restart.
+const MAX_DROPOUT: u16 = 3000;
+/// A packet further back than this is a restart, not a late one (RFC 3550 A.1 MAX_MISORDER).
+const MAX_MISORDER: u16 = 100;
+/// Packets in order, outside of the expected range, that prove a restart.
+const RESTART: u32 = 2;
+/// The same for packets that look like late ones (near sequence numbers, older timestamps).
+const RESTART_NEAR: u32 = 5;
+/// Oldest timestamp a late packet may have, behind the last one given out: 100 packets of 60 ms.
+const MAX_AGE: u32 = 100 * 480;
+
+/// A packet that was stored.
+#[derive(Default)]
+pub(super) struct Stored {
+    pub payload_type: u8,
+    pub marker: bool,
+    pub timestamp: u32,
+    pub payload: Vec<u8>,
+    arrived: Option<Instant>,
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    InOrder,
+    /// Stored behind a hole.
+    Ahead,
+    /// It fills a hole.
+    Reordered,
+    /// Its place was declared lost or given out.
+    Late,
+    Duplicate,
+    /// Out of range; dropped, but may be the beginning of a restarted sequence.
+    Probation,
+    /// Taken; what lies between it and the one before is lost.
+    Jumped,
+    /// Taken as the first packet of a restarted sequence.
+    Restarted,
+}
+
+pub(super) struct Reorder {
+    ring: [Option<Stored>; WINDOW],
+    waiting: usize,
+    /// Sequence number that is due. `None` before the first packet.
+    next: Option<u16>,
+    /// Highest sequence number seen.
+    highest: u16,
+    /// Timestamp of the last packet given out.
+    last_timestamp: u32,
+    /// Bit `n`: the packet `n + 1` before `next` was received.
+    history: u128,
+    /// Next sequence number of a possible restart, and how many in order.
+    restart: Option<(u16, u32)>,
+    /// The packet given out last, and buffers to use again.
+    current: Stored,
+    spare: Vec<Stored>,
+}
+
+impl Reorder {
+    pub fn new() -> Reorder {
+        Reorder {
+            ring: [const { None }; WINDOW],
+            waiting: 0,
+            next: None,
+            highest: 0,
+            last_timestamp: 0,
+            history: 0,
+            restart: None,
+            current: Stored::default(),
+            spare: Vec::with_capacity(WINDOW),
+        }
+    }
+
+    /// Forgets the stream; the next packet begins a new one. Returns how many packets were still waiting.
+    pub fn restart(&mut self) -> usize {
+        let dropped = self.waiting;
+        for slot in &mut self.ring {
+            self.spare.extend(slot.take());
+        }
+        self.waiting = 0;
+        self.next = None;
+        self.history = 0;
+        self.restart = None;
+        dropped
+    }
+
+    /// Takes a packet. The second number is how many packets were lost by it (a jump beyond the window).
+    pub fn push(&mut self, now: Instant, packet: &Packet<'_>) -> (Taken, u64) {
+        let sequence = packet.sequence;
+        let next = *self.next.get_or_insert_with(|| {
+            (self.highest, self.last_timestamp) = (sequence.wrapping_sub(1), packet.timestamp);
+            sequence
+        });
+        let ahead = sequence.wrapping_sub(next);
+        let behind = next.wrapping_sub(sequence);
+        if usize::from(ahead) < WINDOW {
+            if self.slot(sequence).is_some() {
+                return (Taken::Duplicate, 0);
+            }
+            self.restart = None;
+            return (self.store(now, packet, ahead), 0);
+        }
+        if ahead < MAX_DROPOUT {
+            // Everything between is given up, what waits included: it is older than a second.
+            let waiting = self.restart() as u64;
+            return (self.begin(now, packet, Taken::Jumped), u64::from(ahead) - waiting);
+        }
+        let run = match self.restart {
+            Some((expected, run)) if expected == sequence => run + 1,
+            _ => 1,
+        };
+        // A late packet or a copy is a little older than the last one given out; anything else is a sequence that was started again.
+        let age = self.last_timestamp.wrapping_sub(packet.timestamp);
+        let near = behind <= MAX_MISORDER && age <= MAX_AGE;
+        if run >= if near { RESTART_NEAR } else { RESTART } {
+            self.restart();
+            return (self.begin(now, packet, Taken::Restarted), 0);
+        }
+        self.restart = Some((sequence.wrapping_add(1), run));
+        if near {
+            let bit = 1 << (behind - 1);
+            let received = self.history & bit != 0;
+            self.history |= bit;
+            return (if received { Taken::Duplicate } else { Taken::Late }, 0);
+        }
+        (Taken::Probation, 0)
+    }
+
+    /// Takes out the packet that is due, or, when the wait for a hole is over, the first one behind it; it is then [`Self::current`].
+    /// Returns how many packets were declared lost right before it.
+    pub fn pop(&mut self, now: Instant, wait: Duration) -> Option<u16> {
+        let next = self.next?;
+        if self.waiting == 0 {
+            return None;
+        }
+        let mut lost = 0;
+        if self.slot(next).is_none() {
+            if self.oldest().is_some_and(|oldest| now < oldest + wait) {
+                return None;
+            }
+            lost = (1..WINDOW as u16).find(|n| self.slot(next.wrapping_add(*n)).is_some())?;
+        }
+        let sequence = next.wrapping_add(lost);
+        let stored = self.slot(sequence).take()?;
+        self.waiting -= 1;
+        self.next = Some(sequence.wrapping_add(1));
+        self.history = self.history.checked_shl(u32::from(lost) + 1).unwrap_or(0) | 1;
+        self.last_timestamp = stored.timestamp;
+        let before = std::mem::replace(&mut self.current, stored);
+        self.spare.push(before);
+        Some(lost)
+    }
+
+    /// The packet given out last; its buffer is used again after the next [`Self::pop`].
+    pub fn current(&self) -> &Stored {
+        &self.current
+    }
+
+    /// When the wait for the hole ends.
+    pub fn timeout(&self, wait: Duration) -> Option<Instant> {
+        if self.waiting == 0 {
+            return None;
+        }
+        self.oldest().map(|oldest| oldest + wait)
+    }
+
+    fn begin(&mut self, now: Instant, packet: &Packet<'_>, taken: Taken) -> Taken {
+        self.next = Some(packet.sequence);
+        self.highest = packet.sequence.wrapping_sub(1);
+        self.store(now, packet, 0);
+        taken
+    }
+
+    fn store(&mut self, now: Instant, packet: &Packet<'_>, ahead: u16) -> Taken {
+        let mut stored = self.spare.pop().unwrap_or_default();
+        stored.payload_type = packet.payload_type;
+        stored.marker = packet.marker;
+        stored.timestamp = packet.timestamp;
+        stored.arrived = Some(now);
+        stored.payload.clear();
+        stored.payload.extend_from_slice(packet.payload);
+        *self.slot(packet.sequence) = Some(stored);
+        self.waiting += 1;
+        let newest = (packet.sequence.wrapping_sub(self.highest) as i16) > 0;
+        if newest {
+            self.highest = packet.sequence;
+        }
+        match (newest, ahead) {
+            (false, _) => Taken::Reordered,
+            (true, 0) => Taken::InOrder,
+            (true, _) => Taken::Ahead,
+        }
+    }
+
+    fn slot(&mut self, sequence: u16) -> &mut Option<Stored> {
+        &mut self.ring[usize::from(sequence) % WINDOW]
+    }
+
+    fn oldest(&self) -> Option<Instant> {
+        self.ring.iter().flatten().filter_map(|stored| stored.arrived).min()
+    }
+}
