@@ -1,6 +1,8 @@
 //! Who ended a call and why; from it follow SIP status, Reason header, CDR cause, metric label and log level.
 
 use crate::observe::cdr::EndedBy;
+use crate::realtime::session::SessionFault;
+use crate::sip::headers::Reason;
 
 /// One end, one cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub enum Cause {
     NoAck,
     NoCodec,
     SipFailed(u16),
-    Realtime(crate::realtime::session::SessionFault),
+    Realtime(SessionFault),
     Shutdown,
     Panic,
 }
@@ -44,6 +46,47 @@ impl Cause {
             Cause::Realtime(fault) => fault.label(),
             Cause::Shutdown => "shutdown",
             Cause::Panic => "panic",
+        }
+    }
+
+    /// The status of the INVITE when the call ends unanswered.
+    ///
+    /// A fault that stays until somebody edits this number's configuration is a 480: peers take a trunk out of service
+    /// on 503, and every other number of it works (DLG-14).
+    pub fn status(&self) -> u16 {
+        use SessionFault as F;
+        match self {
+            Cause::CallerCancel | Cause::CallerBye => 487,
+            Cause::NoCodec => 488,
+            Cause::SipFailed(status) => *status,
+            Cause::Panic => 500,
+            Cause::Realtime(F::Unauthorised(_) | F::NotFound(_) | F::BadConfiguration(_) | F::WrongDialect(_)) => 480,
+            _ => 503,
+        }
+    }
+
+    /// Q.850 cause for the BYE (RFC 3326).
+    fn q850(&self) -> u16 {
+        match self {
+            Cause::AgentHangup | Cause::Transferred | Cause::MaxCall | Cause::CallerSilent => 16,
+            Cause::NoCodec => 88,
+            // Temporary failure.
+            _ => 41,
+        }
+    }
+}
+
+impl CallEnd {
+    pub fn new(by: EndedBy, cause: Cause) -> CallEnd {
+        CallEnd { by, cause }
+    }
+
+    /// The Reason header of our BYE.
+    pub fn reason(&self) -> Reason {
+        Reason {
+            protocol: "Q.850".to_owned(),
+            cause: Some(self.cause.q850()),
+            text: Some(self.cause.label().replace('_', " ")),
         }
     }
 }

@@ -1,10 +1,40 @@
 //! One call, pure: joins SIP events, RTP, the Realtime session and the tools of one caller.
 //!
-//! `call`: states and outputs. `uplink`: caller → model. `downlink`: model → caller, paced by absolute deadlines.
-//! `limits`, `silence`: clocks. `end`: who ended it and why.
-//! State: Preparing → Ringing → Talking → Ending → Ended.
+//! In: [`Input`]. Out: [`Output`], drained down to `Timeout` after each input.
+//!
+//! | file | concern |
+//! |---|---|
+//! | `machine` | the struct, `handle`, `poll_output`, the timers |
+//! | `signalling` | SIP events: answer, ACK, re-INVITE, hold, BYE |
+//! | `media` | what offer/answer agreed on, as receiver + uplink + downlink |
+//! | `uplink` | caller → model, on the clock of the wall (stall clock) |
+//! | `downlink` | model → caller, one frame per absolute deadline, heard-ledger |
+//! | `agent` | events of the Realtime session, barge-in |
+//! | `segments`, `turn` | what is being said, what of it was heard; latencies |
+//! | `digits`, `tools`, `transfer` | keys; what the model may do |
+//! | `limits`, `silence`, `filler` | clocks |
+//! | `fallback`, `farewell`, `end`, `record` | how it ends, who and why, what stays |
+//!
+//! State: Ringing → Talking → Ending → Ended.
 
+mod agent;
+mod digits;
+mod downlink;
 pub mod end;
+mod fallback;
+mod farewell;
+mod filler;
+mod limits;
+mod machine;
+mod media;
+mod record;
+mod segments;
+mod signalling;
+mod silence;
+mod tools;
+mod transfer;
+mod turn;
+mod uplink;
 
 use crate::config::dialplan::Dialplan;
 use crate::observe::cdr::Cdr;
@@ -22,6 +52,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use end::CallEnd;
+pub use machine::Call;
 
 /// Everything a call is made of. Built by `server` after trunk match, admission and lookup.
 pub struct CallParams {
@@ -45,6 +76,8 @@ pub struct CallParams {
     /// SDP of the INVITE; `None` = late offer.
     pub offer: Option<Bytes>,
     pub media: MediaPolicy,
+    /// The WAV of `Fallback::Apology` as 8 kHz mono, read by the owner; `None` = the built-in clip.
+    pub apology: Option<Arc<[i16]>>,
     /// Seed of SSRC, sequence and timestamp.
     pub seed: u64,
     /// Wall clock at `now`, Unix ms (CDR only).
@@ -141,7 +174,8 @@ pub enum CallEvent {
     },
     AgentSaid(Pii<String>),
     AgentStops,
-    /// The caller cut in; `heard_ms` of the segment had been sent; `stop_ms` from `speech_started` to the last speech packet.
+    /// The caller cut in; `heard_ms` of the segment had been sent; `stop_ms` from `speech_started` to the end of the audio
+    /// in the last packet with speech.
     BargeIn {
         heard_ms: u32,
         stop_ms: u64,
@@ -173,26 +207,3 @@ pub enum CallEvent {
     },
 }
 
-/// The machine.
-pub struct Call {}
-
-impl Call {
-    /// Takes the offer (if any); a refused one ends the call at once with its status.
-    pub fn new(now: Instant, params: CallParams) -> Call {
-        let _ = (now, params);
-        todo!()
-    }
-    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
-        let _ = (now, input);
-        todo!()
-    }
-    /// Drain down to `Timeout`; nothing follows `Ended`.
-    pub fn poll_output(&mut self, now: Instant) -> Output {
-        let _ = now;
-        todo!()
-    }
-    /// The datagram of the last `Output::Rtp`.
-    pub fn rtp_bytes(&self) -> &[u8] {
-        todo!()
-    }
-}

@@ -1,0 +1,239 @@
+//! Model → caller: the session's audio in, one RTP packet per absolute deadline out (RTP-03).
+//!
+//! In: audio of segments, faster than real time. Out: packets; which segment was in each. A deadline that was missed is
+//! skipped (the timestamps go on, the audio stays queued), so nothing ever comes as a burst. Silence flows always, but
+//! when the offer/answer direction forbids sending or nobody knows where to. The frame path allocates nothing.
+
+use super::filler::Tone;
+use crate::audio::g711::Law;
+use crate::audio::pcm::PER_MS_8K;
+use crate::audio::playout::{Heard, Played, Playout};
+use crate::audio::resample::Downsampler;
+use crate::realtime::AudioFormat;
+use crate::rtp::sender::Sender;
+use crate::sip::offer_answer::{Codec, MediaParams};
+use std::time::{Duration, Instant};
+
+/// What one poll gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Frame {
+    /// Not due.
+    None,
+    /// The deadline passed without a packet.
+    Skipped,
+    /// A packet was written; `Played` is what of the agent was in it.
+    Packet(Played),
+}
+
+pub(super) fn law(codec: Codec) -> Law {
+    match codec {
+        Codec::Pcmu => Law::Mu,
+        Codec::Pcma => Law::A,
+    }
+}
+
+/// See the module's map.
+pub(super) struct Downlink {
+    sender: Sender,
+    playout: Playout,
+    downsampler: Downsampler,
+    format: AudioFormat,
+    law: Law,
+    frame_samples: usize,
+    sends: bool,
+    next: Option<Instant>,
+    repeats_due: bool,
+    /// The segment in the downsampler, and the first half of a sample split between deltas.
+    current: Option<u64>,
+    half: Option<u8>,
+    tone: Option<Tone>,
+    last_speech: Option<Instant>,
+    wide: Vec<i16>,
+    narrow: Vec<i16>,
+    frame: Vec<i16>,
+    payload: Vec<u8>,
+}
+
+impl Downlink {
+    pub fn new(sender: Sender, format: AudioFormat, media: &MediaParams) -> Downlink {
+        let mut downlink = Downlink {
+            sender,
+            playout: Playout::new(),
+            downsampler: Downsampler::new(),
+            format,
+            law: law(media.codec),
+            frame_samples: 0,
+            sends: false,
+            next: None,
+            repeats_due: false,
+            current: None,
+            half: None,
+            tone: None,
+            last_speech: None,
+            wide: Vec::new(),
+            narrow: Vec::new(),
+            frame: Vec::new(),
+            payload: Vec::new(),
+        };
+        downlink.set_media(media);
+        downlink
+    }
+
+    /// What the last offer/answer says.
+    pub fn set_media(&mut self, media: &MediaParams) {
+        let ptime_ms = media.ptime_ms.clamp(10, 60);
+        self.law = law(media.codec);
+        self.frame_samples = ptime_ms as usize * PER_MS_8K;
+        self.sends = media.direction.sends();
+        self.sender.set_format(media.send_payload_type, media.dtmf_send, self.frame_samples as u32);
+    }
+
+    /// Frames flow from now on.
+    pub fn start(&mut self, now: Instant) {
+        self.next.get_or_insert(now);
+    }
+
+    pub fn ptime(&self) -> Duration {
+        Duration::from_micros(self.frame_samples as u64 * 125)
+    }
+    pub fn timeout(&self) -> Option<Instant> {
+        self.next
+    }
+    /// When the last packet with agent speech went out.
+    pub fn last_speech(&self) -> Option<Instant> {
+        self.last_speech
+    }
+    pub fn packets(&self) -> u64 {
+        self.sender.packets()
+    }
+    pub fn sends(&self) -> bool {
+        self.sends
+    }
+    /// No speech waits and no segment is open.
+    pub fn is_drained(&self) -> bool {
+        self.playout.is_idle()
+    }
+    pub fn queued_ms(&self) -> u32 {
+        self.playout.queued_ms()
+    }
+    pub fn heard(&self, segment: u64) -> Option<Heard> {
+        self.playout.heard(segment)
+    }
+    pub fn send_digits(&mut self, digits: &str) -> bool {
+        self.sends && self.sender.send_digits(digits)
+    }
+    pub fn is_sending_digits(&self) -> bool {
+        self.sender.is_sending_digits()
+    }
+    /// Soft tone in place of silence, or none.
+    pub fn set_tone(&mut self, on: bool) {
+        self.tone = if on { self.tone.take().or_else(|| Some(Tone::default())) } else { None };
+    }
+
+    /// Audio of a segment in the session's format. `false`: the queue is full and the rest was refused.
+    pub fn push(&mut self, segment: u64, audio: &[u8]) -> bool {
+        if self.current != Some(segment) {
+            self.flush_downsampler();
+            self.current = Some(segment);
+        }
+        self.narrow.clear();
+        match self.format {
+            AudioFormat::Pcm24k => {
+                self.widen(audio);
+                self.downsampler.process(&self.wide, &mut self.narrow);
+            }
+            AudioFormat::Pcmu => Law::Mu.decode(audio, &mut self.narrow),
+            AudioFormat::Pcma => Law::A.decode(audio, &mut self.narrow),
+        }
+        self.playout.push(segment, &self.narrow) == self.narrow.len()
+    }
+
+    /// Audio of our own (apology), 8 kHz, whole.
+    pub fn push_clip(&mut self, segment: u64, clip: &[i16]) {
+        self.flush_downsampler();
+        self.playout.push(segment, clip);
+        self.playout.end(segment);
+    }
+
+    /// The segment has no more audio.
+    pub fn end(&mut self, segment: u64) {
+        if self.current == Some(segment) {
+            self.flush_downsampler();
+        }
+        self.playout.end(segment);
+    }
+
+    /// Drops all that waits; what was heard of each segment that was cut.
+    pub fn flush(&mut self) -> Vec<Heard> {
+        self.downsampler.reset();
+        (self.current, self.half) = (None, None);
+        self.playout.flush()
+    }
+
+    /// Writes the packet that is due into `out`. Without a `target` (or a direction that sends) the deadline passes unused.
+    pub fn poll(&mut self, now: Instant, has_target: bool, out: &mut Vec<u8>) -> Frame {
+        if self.repeats_due {
+            if has_target && self.sender.extra(out) {
+                return Frame::Packet(Played::default());
+            }
+            self.repeats_due = false;
+        }
+        let Some(due) = self.next.filter(|due| *due <= now) else { return Frame::None };
+        let ptime = self.ptime();
+        let missed = (now.duration_since(due).as_micros() / ptime.as_micros().max(1)).min(u128::from(u32::MAX)) as u32;
+        if missed > 0 {
+            self.sender.skip(missed.saturating_mul(self.frame_samples as u32));
+        }
+        self.next = Some(due + ptime * missed + ptime);
+        if !self.sends || !has_target {
+            self.sender.skip(self.frame_samples as u32);
+            return Frame::Skipped;
+        }
+        Frame::Packet(self.packet(now, out))
+    }
+
+    fn packet(&mut self, now: Instant, out: &mut Vec<u8>) -> Played {
+        self.frame.resize(self.frame_samples, 0);
+        let played = self.playout.next_frame(&mut self.frame);
+        if let (0, Some(tone)) = (played.samples, &mut self.tone) {
+            tone.fill(&mut self.frame);
+        }
+        self.payload.clear();
+        self.law.encode(&self.frame, &mut self.payload);
+        if !self.sender.frame(&self.payload, out) {
+            self.playout.unsend();
+            self.repeats_due = true;
+            return Played::default();
+        }
+        if played.samples > 0 {
+            self.last_speech = Some(now);
+        }
+        played
+    }
+
+    fn flush_downsampler(&mut self) {
+        self.half = None;
+        let Some(segment) = self.current.take() else { return };
+        if self.format == AudioFormat::Pcm24k {
+            self.narrow.clear();
+            self.downsampler.flush(&mut self.narrow);
+            self.playout.push(segment, &self.narrow);
+        }
+    }
+
+    /// Little-endian bytes → `wide`; a delta may split anywhere, also within a sample.
+    fn widen(&mut self, audio: &[u8]) {
+        self.wide.clear();
+        let mut audio = audio;
+        if let (Some(low), Some((high, rest))) = (self.half, audio.split_first()) {
+            self.wide.push(i16::from_le_bytes([low, *high]));
+            self.half = None;
+            audio = rest;
+        }
+        let pairs = audio.chunks_exact(2);
+        if let [low] = pairs.remainder() {
+            self.half = Some(*low);
+        }
+        self.wide.extend(pairs.filter_map(|p| <[u8; 2]>::try_from(p).ok()).map(i16::from_le_bytes));
+    }
+}

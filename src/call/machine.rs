@@ -1,0 +1,479 @@
+//! The machine itself: its parts, `handle`, `poll_output`, the timers, and the one way out.
+//!
+//! Every input ends in [`Call::advance`], which runs whatever is due; RTP packets are made in `poll_output`, one at a time,
+//! into one reused buffer.
+
+use super::digits::Digits;
+use super::downlink::Frame;
+use super::farewell::Farewell;
+use super::filler::Filler;
+use super::limits::LimitClock;
+use super::media::Media;
+use super::record::Record;
+use super::segments::Segments;
+use super::silence::SilenceClock;
+use super::tools::Tools;
+use super::transfer::Transfer;
+use super::turn::Turns;
+use super::{CallEnd, CallEvent, CallParams, Input, MediaPolicy, Output};
+use crate::config::dialplan::Dialplan;
+use crate::observe::pii::Pii;
+use crate::realtime::session::{Session, SessionFault, SessionOutput, SessionParams};
+use crate::realtime::{AudioFormat, CommandId, Endpoint, Greeting, Intent};
+use crate::sip::offer_answer::Negotiation;
+use crate::sip::user_agent::{SessionId, UaCommand};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Outputs that may wait. The owner drains after each input, so this is never reached; beyond it, notes are not written.
+const MOST_OUTPUTS: usize = 4_096;
+
+/// Where the call is.
+pub(super) enum Phase {
+    /// Not answered: 180 was sent.
+    Ringing,
+    Talking,
+    /// The last words.
+    Ending(Farewell),
+    Ended,
+}
+
+/// The WebSocket as the owner holds it for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Socket {
+    None,
+    Opening { deadline: Instant },
+    Open,
+    Closed,
+}
+
+/// The machine.
+pub struct Call {
+    pub(super) plan: Arc<Dialplan>,
+    pub(super) id: SessionId,
+    pub(super) dialled: String,
+    pub(super) source: SocketAddr,
+    pub(super) apology: Option<Arc<[i16]>>,
+    pub(super) policy: MediaPolicy,
+    pub(super) seed: u64,
+    endpoint: Endpoint,
+    ready_timeout: Duration,
+    pub(super) format: AudioFormat,
+
+    pub(super) phase: Phase,
+    pub(super) negotiation: Negotiation,
+    /// SDP of our 200; for a late offer that is our offer.
+    pub(super) local_sdp: Bytes,
+    pub(super) answered: Option<Instant>,
+    /// The caller certainly hears us: the ACK came, or a packet.
+    pub(super) established: bool,
+    pub(super) media: Option<Media>,
+
+    pub(super) socket: Socket,
+    session: Option<Box<Session>>,
+    session_timeout: Option<Instant>,
+    /// The session is configured and not over.
+    pub(super) ready: bool,
+    pub(super) greeted: bool,
+    pub(super) response_active: bool,
+    pub(super) caller_speaks: bool,
+    pub(super) failures: u32,
+
+    pub(super) segments: Segments,
+    pub(super) turns: Turns,
+    pub(super) digits: Digits,
+    pub(super) tools: Tools,
+    pub(super) transfer: Option<Transfer>,
+    pub(super) transfers: u32,
+    pub(super) limits: Option<LimitClock>,
+    pub(super) silence: SilenceClock,
+    pub(super) filler: Filler,
+    pub(super) record: Option<Record>,
+
+    outputs: VecDeque<Output>,
+    packet: Vec<u8>,
+}
+
+impl Call {
+    /// Takes the offer (if any); a refused one ends the call at once with its status.
+    pub fn new(now: Instant, params: CallParams) -> Call {
+        let record = Record::new(now, &params);
+        let codec = params.negotiation.local().codecs.first().copied();
+        let codec = codec.unwrap_or(crate::sip::offer_answer::Codec::Pcmu);
+        let mut call = Call {
+            format: params.plan.audio.format(codec),
+            silence: SilenceClock::new(params.plan.limits.caller_silence),
+            plan: params.plan,
+            id: params.session,
+            dialled: params.dialled,
+            source: params.source,
+            apology: params.apology,
+            policy: params.media,
+            seed: params.seed,
+            endpoint: params.endpoint,
+            ready_timeout: params.ready_timeout,
+            phase: Phase::Ringing,
+            negotiation: params.negotiation,
+            local_sdp: Bytes::new(),
+            answered: None,
+            established: false,
+            media: None,
+            socket: Socket::None,
+            session: None,
+            session_timeout: None,
+            ready: false,
+            greeted: false,
+            response_active: false,
+            caller_speaks: false,
+            failures: 0,
+            segments: Segments::default(),
+            turns: Turns::default(),
+            digits: Digits::default(),
+            tools: Tools::default(),
+            transfer: None,
+            transfers: 0,
+            limits: None,
+            filler: Filler::default(),
+            record: Some(record),
+            outputs: VecDeque::new(),
+            packet: Vec::new(),
+        };
+        call.begin(now, params.offer, params.connect_timeout);
+        call.advance(now);
+        call
+    }
+
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        if self.is_ended() {
+            return;
+        }
+        match input {
+            Input::Timeout => {}
+            Input::Sip(event) => self.sip_event(now, event),
+            Input::Rtp { from, datagram } => self.datagram(now, from, datagram),
+            Input::RealtimeOpen => self.realtime_open(now),
+            Input::RealtimeFailed(fault) => {
+                if matches!(self.socket, Socket::Opening { .. }) {
+                    self.socket = Socket::Closed;
+                    self.realtime_failed(now, fault);
+                }
+            }
+            Input::RealtimeText(text) => {
+                if let Some(session) = &mut self.session {
+                    session.handle_text(now, text);
+                }
+            }
+            Input::RealtimeClosed { code, reason } => {
+                if self.socket == Socket::Open {
+                    self.socket = Socket::Closed;
+                    if let Some(session) = &mut self.session {
+                        session.handle_close(now, code, reason);
+                    }
+                }
+            }
+            Input::Tool { id, result } => self.tool_finished(now, id, result),
+            Input::Close(end) => self.hang_up(now, end),
+        }
+        self.advance(now);
+    }
+
+    /// Drain down to `Timeout`; nothing follows `Ended`.
+    pub fn poll_output(&mut self, now: Instant) -> Output {
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return output;
+            }
+            if self.is_ended() {
+                return Output::Timeout(None);
+            }
+            if let Some(to) = self.send_packet(now) {
+                return Output::Rtp { to };
+            }
+            if self.outputs.is_empty() {
+                return Output::Timeout(self.timeout(now));
+            }
+        }
+    }
+
+    /// The datagram of the last `Output::Rtp`.
+    pub fn rtp_bytes(&self) -> &[u8] {
+        &self.packet
+    }
+
+    /// One packet, if one is due. `None` when there is none, or when notes must go out first.
+    fn send_packet(&mut self, now: Instant) -> Option<SocketAddr> {
+        let media = self.media.as_mut()?;
+        let target = media.receiver.target();
+        match media.downlink.poll(now, target.is_some(), &mut self.packet) {
+            Frame::None => return None,
+            Frame::Skipped => {}
+            Frame::Packet(played) => {
+                self.played(now, played);
+                self.advance(now);
+                return target;
+            }
+        }
+        self.advance(now);
+        None
+    }
+
+    /// Runs everything that is due.
+    pub(super) fn advance(&mut self, now: Instant) {
+        self.realtime_clock(now);
+        self.receive(now);
+        self.pump(now);
+        self.greet(now);
+        self.digit_clock(now);
+        self.tool_clock(now);
+        self.limit_clock(now);
+        self.silence_clock(now);
+        self.transfer_clock(now);
+        self.farewell_clock(now);
+        self.filler_clock(now);
+        self.pump(now);
+    }
+
+    fn timeout(&self, now: Instant) -> Option<Instant> {
+        let opening = match self.socket {
+            Socket::Opening { deadline } => Some(deadline),
+            _ => None,
+        };
+        let last_packet = self.media.as_ref().and_then(|m| m.receiver.last_packet());
+        [
+            opening,
+            self.session_timeout,
+            self.media.as_ref().and_then(Media::timeout),
+            self.digits.timeout(),
+            self.tools.timeout(),
+            self.limits.as_ref().and_then(|l| l.timeout(last_packet)),
+            self.silence.timeout(),
+            self.transfer.as_ref().map(Transfer::deadline),
+            self.farewell_timeout(now),
+            self.filler.timeout(now),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended)
+    }
+    pub(super) fn is_talking(&self) -> bool {
+        matches!(self.phase, Phase::Talking)
+    }
+    pub(super) fn on_hold(&self) -> bool {
+        self.media.as_ref().is_some_and(Media::is_hold)
+    }
+
+    // ---- the Realtime connection
+
+    pub(super) fn open_realtime(&mut self, now: Instant, connect_timeout: Duration) {
+        // The owner gives up first; this is for an owner that never answers.
+        self.socket = Socket::Opening { deadline: now + connect_timeout + Duration::from_secs(1) };
+        self.put(Output::OpenRealtime);
+    }
+
+    fn realtime_open(&mut self, now: Instant) {
+        if !matches!(self.socket, Socket::Opening { .. }) {
+            return;
+        }
+        self.socket = Socket::Open;
+        let params = SessionParams {
+            endpoint: self.endpoint.clone(),
+            agent: super::agent::spec(&self.plan, self.format),
+            ready_timeout: self.ready_timeout,
+        };
+        self.session = Some(Box::new(Session::new(now, params)));
+    }
+
+    fn realtime_clock(&mut self, now: Instant) {
+        if self.is_ended() {
+            return;
+        }
+        match self.socket {
+            Socket::Opening { deadline } if now >= deadline => {
+                self.close_socket();
+                self.realtime_failed(now, SessionFault::Timeout);
+            }
+            Socket::Open if self.session_timeout.is_some_and(|t| t <= now) => {
+                self.session_timeout = None;
+                if let Some(session) = &mut self.session {
+                    session.handle_timeout(now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Session outputs → ours.
+    fn pump(&mut self, now: Instant) {
+        while let Some(session) = &mut self.session {
+            if matches!(self.phase, Phase::Ended) {
+                return;
+            }
+            match session.poll_output() {
+                SessionOutput::Send(text) => {
+                    if self.socket == Socket::Open {
+                        self.put(Output::RealtimeText(text));
+                    }
+                }
+                SessionOutput::Event(event) => self.agent_event(now, event),
+                SessionOutput::Disconnect => self.close_socket(),
+                SessionOutput::Timeout(at) => {
+                    self.session_timeout = at.filter(|_| self.socket == Socket::Open);
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn close_socket(&mut self) {
+        if matches!(self.socket, Socket::Opening { .. } | Socket::Open) {
+            self.socket = Socket::Closed;
+            self.put(Output::CloseRealtime);
+        }
+    }
+
+    /// Asks the session; `None` when there is none that could do it.
+    pub(super) fn intent(&mut self, now: Instant, intent: Intent) -> Option<CommandId> {
+        let session = self.session.as_mut().filter(|_| self.ready)?;
+        Some(session.intent(now, intent))
+    }
+
+    // ---- caller audio
+
+    fn datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+        let Some(media) = &mut self.media else { return };
+        media.receiver.handle_datagram(now, from, datagram);
+        if let Some(addr) = media.moved_target() {
+            self.note(CallEvent::MediaSource { addr });
+        }
+        let heard = self.media.as_ref().and_then(|m| m.receiver.last_packet());
+        if self.answered.is_some_and(|answered| heard.is_some_and(|at| at >= answered)) {
+            self.established = true;
+        }
+    }
+
+    /// Takes out of the receiver what is due, and runs the stall clock.
+    fn receive(&mut self, now: Instant) {
+        let (Some(media), false) = (&mut self.media, matches!(self.phase, Phase::Ended)) else { return };
+        let mut session = self.session.as_mut().filter(|_| self.ready);
+        let mut append = |audio: &[u8]| {
+            if let Some(session) = &mut session {
+                session.audio(audio);
+            }
+        };
+        let Media { receiver, uplink, params, .. } = media;
+        let mut keys = Vec::new();
+        while let Some(received) = receiver.poll(now) {
+            use crate::rtp::receiver::Received;
+            match received {
+                Received::Audio { payload_type, payload, lost_before, .. } => {
+                    if let Some(law) = Media::law_of(params, payload_type) {
+                        uplink.audio(now, law, payload, lost_before, &mut append);
+                    }
+                }
+                Received::Digit { event, .. } => keys.extend(super::digits::key_of_event(event)),
+                // The stall clock feeds silence; a noise level tells a VAD nothing.
+                Received::ComfortNoise { .. } => {}
+            }
+        }
+        uplink.tick(now, &mut append);
+        for key in keys {
+            self.pressed(now, super::digits::Way::Rtp, key);
+        }
+    }
+
+    // ---- first words, silence tone
+
+    /// The first word is spoken when the caller surely hears it.
+    fn greet(&mut self, now: Instant) {
+        if self.greeted || !self.ready || !self.established || !self.is_talking() || self.on_hold() {
+            return;
+        }
+        self.greeted = true;
+        if self.plan.greeting != Greeting::None {
+            self.intent(now, Intent::Greet(self.plan.greeting.clone()));
+            self.turns.expect_answer(now);
+        }
+    }
+
+    fn filler_clock(&mut self, now: Instant) {
+        let pending = self.turns.is_awaited(now) || self.response_active || self.tools.is_running();
+        let pending = pending || self.transfer.as_ref().is_some_and(Transfer::keeps_waiting);
+        let Some(media) = &mut self.media else { return };
+        let quiet = media.downlink.queued_ms() == 0 && !media.is_hold() && !self.caller_speaks;
+        let last_words = matches!(self.phase, Phase::Ending(_));
+        let tone = self.filler.update(now, pending && quiet && self.established && !last_words);
+        media.downlink.set_tone(tone);
+    }
+
+    // ---- outputs and the end
+
+    pub(super) fn put(&mut self, output: Output) {
+        if self.outputs.len() < MOST_OUTPUTS || !matches!(output, Output::Note(_)) {
+            self.outputs.push_back(output);
+        }
+    }
+    pub(super) fn note(&mut self, event: CallEvent) {
+        self.put(Output::Note(event));
+    }
+    pub(super) fn warn(&mut self, label: &'static str, detail: impl Into<String>) {
+        self.note(CallEvent::Warning { label, detail: detail.into() });
+    }
+    pub(super) fn sip(&mut self, command: UaCommand) {
+        self.put(Output::Sip(command));
+    }
+
+    /// Ends the call from our side, as its state asks.
+    pub(super) fn hang_up(&mut self, now: Instant, end: CallEnd) {
+        if self.is_ended() {
+            return;
+        }
+        if self.answered.is_some() {
+            self.sip(UaCommand::Hangup { session: self.id, reason: Some(end.reason()) });
+        } else {
+            self.reject(end.cause.status(), Vec::new());
+        }
+        self.over(now, end);
+    }
+
+    /// The call is over, by whomever: everything is told, closed and released, once.
+    pub(super) fn over(&mut self, now: Instant, end: CallEnd) {
+        let Some(mut record) = self.record.take() else { return };
+        let mut said = Vec::new();
+        if let Some(media) = &self.media {
+            let downlink = &media.downlink;
+            said = self.segments.close(|segment| downlink.heard(segment));
+            let uplink = media.uplink.stats();
+            let cdr = &mut record.cdr;
+            cdr.rtp = media.receiver.stats().into();
+            cdr.rtp.concealed_ms = uplink.concealed / crate::audio::pcm::PER_MS_8K as u64;
+            cdr.rtp_sent = downlink.packets();
+            cdr.codec = Some(media.params.codec.name().to_owned());
+        }
+        for said in said {
+            record.said(said.began, "agent", &said.text);
+            self.note(CallEvent::AgentSaid(Pii(said.text)));
+        }
+        if self.answered.is_none() && record.cdr.sip_status == 0 {
+            record.cdr.sip_status = end.cause.status();
+        }
+        for (name, ms) in self.tools.abandon(now) {
+            record.tool(name, false, ms);
+        }
+        record.cdr.dtmf_digits = self.digits.count();
+        record.cdr.turns = std::mem::take(&mut self.turns).into_records();
+        if let Some(session) = &self.session {
+            record.cdr.tokens = session.usage().into();
+        }
+        self.phase = Phase::Ended;
+        self.close_socket();
+        let record = record.finish(now, end);
+        self.put(Output::Ended(Box::new(record)));
+    }
+}

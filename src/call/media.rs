@@ -1,0 +1,96 @@
+//! What offer/answer agreed on, set to work: receiver, uplink and downlink of one stream.
+
+use super::downlink::{Downlink, law};
+use super::uplink::Uplink;
+use super::MediaPolicy;
+use crate::audio::g711::Law;
+use crate::realtime::AudioFormat;
+use crate::rtp::receiver::{Receiver, ReceiverParams};
+use crate::rtp::sender::Sender;
+use crate::sip::offer_answer::MediaParams;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+/// One stream, from the first agreed offer/answer to the end of the call.
+pub(super) struct Media {
+    pub params: MediaParams,
+    pub receiver: Receiver,
+    pub uplink: Uplink,
+    pub downlink: Downlink,
+    policy: MediaPolicy,
+    signalling: IpAddr,
+    target: Option<SocketAddr>,
+}
+
+impl Media {
+    /// `seed` makes SSRC, first sequence number and timestamp (RFC 3550 §5.1); `signalling` may send media, too.
+    pub fn new(params: MediaParams, policy: &MediaPolicy, signalling: IpAddr, format: AudioFormat, seed: u64) -> Media {
+        let (a, b) = (scramble(seed), scramble(seed.wrapping_add(1)));
+        let sender = Sender::new(a as u32, (a >> 32) as u16, b as u32);
+        let mut media = Media {
+            receiver: Receiver::new(receiver_params(&params, policy, signalling)),
+            uplink: Uplink::new(format, policy.append_ms, policy.reorder_wait),
+            downlink: Downlink::new(sender, format, &params),
+            policy: policy.clone(),
+            signalling,
+            target: None,
+            params,
+        };
+        media.uplink.set_muted(!media.params.direction.receives());
+        media
+    }
+
+    /// The next offer/answer; SSRC, sequence and timestamps go on (SDP-10).
+    pub fn apply(&mut self, params: MediaParams) {
+        self.receiver.set_params(receiver_params(&params, &self.policy, self.signalling));
+        self.downlink.set_media(&params);
+        self.uplink.set_muted(!params.direction.receives());
+        self.params = params;
+    }
+
+    /// The peer wants no audio from us (SDP-07). A peer that merely sends none is not on hold.
+    pub fn is_hold(&self) -> bool {
+        !self.params.direction.sends()
+    }
+
+    /// The law of a payload type the peer may use.
+    pub fn law_of(params: &MediaParams, payload_type: u8) -> Option<Law> {
+        params.receive.iter().find(|(pt, _)| *pt == payload_type).map(|(_, codec)| law(*codec))
+    }
+
+    /// The target, if it has moved since the last look.
+    pub fn moved_target(&mut self) -> Option<SocketAddr> {
+        let target = self.receiver.target();
+        if target == self.target {
+            return None;
+        }
+        self.target = target;
+        target
+    }
+
+    pub fn timeout(&self) -> Option<Instant> {
+        [self.receiver.timeout(), self.uplink.timeout(), self.downlink.timeout()].into_iter().flatten().min()
+    }
+}
+
+fn receiver_params(params: &MediaParams, policy: &MediaPolicy, signalling: IpAddr) -> ReceiverParams {
+    let mut allowed = policy.allowed.clone();
+    allowed.push(signalling);
+    ReceiverParams {
+        policy: policy.source,
+        sdp_remote: params.remote,
+        allowed,
+        audio_payload_types: params.receive.iter().map(|(pt, _)| *pt).collect(),
+        dtmf_payload_type: params.dtmf_receive,
+        comfort_noise: params.comfort_noise.then_some(13),
+        reorder_wait: policy.reorder_wait,
+    }
+}
+
+/// SplitMix64: neighbouring seeds give unrelated numbers.
+fn scramble(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,83 @@
+//! What stays of a call: the CDR and the transcript.
+
+use super::{CallEnd, CallParams, CallRecord};
+use crate::observe::cdr::{Cdr, ToolRecord};
+use crate::observe::pii::Pii;
+use std::time::{Duration, Instant};
+
+/// Tool records and transcript lines kept.
+const MOST_TOOLS: usize = 500;
+const MOST_LINES: usize = 10_000;
+
+/// The record while it is being written.
+pub(super) struct Record {
+    pub cdr: Cdr,
+    began: Instant,
+    unix_ms: u64,
+    answered: Option<Instant>,
+    keep_transcript: bool,
+    lines: Vec<(u64, &'static str, Pii<String>)>,
+}
+
+impl Record {
+    pub fn new(now: Instant, params: &CallParams) -> Record {
+        let cdr = Cdr {
+            call: params.id.to_string(),
+            sip_call_id: params.sip_call_id.clone(),
+            source: params.source.to_string(),
+            caller: params.caller.expose().clone(),
+            dialled: params.dialled.clone(),
+            dialplan: Some(params.plan.name.clone()),
+            provider: Some(params.provider_name.clone()),
+            model: Some(params.endpoint.model.clone()),
+            started_unix_ms: params.unix_ms,
+            ..Cdr::default()
+        };
+        Record {
+            cdr,
+            began: now,
+            unix_ms: params.unix_ms,
+            answered: None,
+            keep_transcript: params.plan.transcript,
+            lines: Vec::new(),
+        }
+    }
+
+    pub fn since_start(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.began)
+    }
+
+    /// Wall clock of an instant, by the monotonic clock since the INVITE (P7).
+    fn unix(&self, at: Instant) -> u64 {
+        self.unix_ms + self.since_start(at).as_millis() as u64
+    }
+
+    pub fn answered(&mut self, now: Instant) {
+        self.answered = Some(now);
+        self.cdr.sip_status = 200;
+        self.cdr.answered_unix_ms = Some(self.unix(now));
+        self.cdr.setup_ms = Some(self.since_start(now).as_millis() as u64);
+    }
+
+    pub fn tool(&mut self, name: String, ok: bool, ms: u64) {
+        if self.cdr.tools.len() < MOST_TOOLS {
+            self.cdr.tools.push(ToolRecord { name, ok, ms });
+        }
+    }
+
+    pub fn said(&mut self, at: Instant, who: &'static str, text: &str) {
+        if self.keep_transcript && self.lines.len() < MOST_LINES {
+            self.lines.push((self.unix(at), who, Pii(text.to_owned())));
+        }
+    }
+
+    pub fn finish(mut self, now: Instant, end: CallEnd) -> CallRecord {
+        self.cdr.ended_unix_ms = self.unix(now);
+        self.cdr.talk_ms = self.answered.map_or(0, |t| now.saturating_duration_since(t).as_millis() as u64);
+        self.cdr.ended_by = Some(end.by);
+        self.cdr.cause = end.cause.label().to_owned();
+        // The caller's words come late, the agent's once they were heard: the order is that of speaking.
+        self.lines.sort_by_key(|line| line.0);
+        CallRecord { end, cdr: self.cdr, transcript: self.lines }
+    }
+}

@@ -1,0 +1,206 @@
+//! SIP events of the call: set-up, answer, re-INVITE and hold, INFO, the end (SDP-07, SDP-08, DLG-11, DLG-13).
+
+use super::digits::{Way, key_of_info};
+use super::end::Cause;
+use super::limits::LimitClock;
+use super::machine::{Call, Phase};
+use super::media::Media;
+use super::{CallEnd, CallEvent};
+use crate::config::dialplan::AnswerPolicy;
+use crate::observe::cdr::EndedBy;
+use crate::realtime::Intent;
+use crate::sip::headers::Name;
+use crate::sip::offer_answer::{MediaParams, Refusal};
+use crate::sip::user_agent::{SessionEnd, UaCommand, UaEvent};
+use bytes::Bytes;
+use std::time::{Duration, Instant};
+
+/// What the model is told when the caller is back.
+const RESUMED: &str = "The caller had put the call on hold and is back now.";
+/// Retry-After of our 503, s: about the time a provider needs to recover from a short outage.
+const RETRY_AFTER: &str = "10";
+
+impl Call {
+    /// The INVITE: offer/answer, then ring and connect at once.
+    pub(super) fn begin(&mut self, now: Instant, offer: Option<Bytes>, connect_timeout: Duration) {
+        match offer {
+            Some(offer) => match self.negotiation.receive_offer(&offer) {
+                Ok(answer) => {
+                    self.format = self.plan.audio.format(answer.media.codec);
+                    self.local_sdp = answer.sdp;
+                    self.apply(now, answer.media);
+                }
+                Err(refusal) => return self.refuse(now, &refusal),
+            },
+            None => self.local_sdp = self.negotiation.offer(),
+        }
+        self.sip(UaCommand::Ring { session: self.id });
+        self.note(CallEvent::Ringing);
+        self.open_realtime(now, connect_timeout);
+        if self.plan.answer == AnswerPolicy::AtOnce {
+            self.answer(now);
+        }
+    }
+
+    /// 488 (or 400) with the Warning that says why (RFC 3261 §20.43).
+    fn refuse(&mut self, now: Instant, refusal: &Refusal) {
+        let host = self.negotiation.local().addr;
+        let why = refusal.why.replace(['"', '\\'], "'");
+        self.reject(refusal.status, vec![(Name::Warning, format!("305 {host} \"{why}\""))]);
+        self.over(now, CallEnd::new(EndedBy::Fault, Cause::NoCodec));
+    }
+
+    /// Refuses the INVITE. The end must follow.
+    pub(super) fn reject(&mut self, status: u16, mut headers: Vec<(Name, String)>) {
+        if status == 503 {
+            headers.push((Name::RetryAfter, RETRY_AFTER.to_owned()));
+        }
+        if let Some(record) = &mut self.record {
+            record.cdr.sip_status = status;
+        }
+        self.sip(UaCommand::Reject { session: self.id, status, headers });
+    }
+
+    /// 200 OK. Frames flow from now on (RTP-03).
+    pub(super) fn answer(&mut self, now: Instant) {
+        if self.answered.is_some() {
+            return;
+        }
+        self.answered = Some(now);
+        self.phase = Phase::Talking;
+        self.limits = Some(LimitClock::new(now, &self.plan.limits));
+        if let Some(record) = &mut self.record {
+            record.answered(now);
+        }
+        let sdp = self.local_sdp.clone();
+        self.sip(UaCommand::Accept { session: self.id, sdp });
+        if self.media.is_some() {
+            self.media_flows(now);
+        }
+    }
+
+    /// Answered, and the stream is agreed on.
+    fn media_flows(&mut self, now: Instant) {
+        let Some(media) = &mut self.media else { return };
+        media.downlink.start(now);
+        if self.ready {
+            media.uplink.start(now);
+        }
+        let codec = media.params.codec.name();
+        self.note(CallEvent::Answered { codec });
+    }
+
+    pub(super) fn sip_event(&mut self, now: Instant, event: UaEvent) {
+        match event {
+            UaEvent::Established { sdp, .. } => self.acknowledged(now, sdp),
+            UaEvent::Reinvite { offer, .. } => self.reinvite(now, offer),
+            UaEvent::ReinviteAck { sdp, .. } => {
+                // Without an answer the session stays as it was (DLG-11).
+                match sdp.map(|sdp| self.negotiation.receive_answer(&sdp)) {
+                    Some(Ok(media)) => self.apply(now, media),
+                    Some(Err(refusal)) => self.warn("reinvite_answer", refusal.why),
+                    None => self.warn("reinvite_answer", "no SDP in the ACK"),
+                }
+            }
+            UaEvent::Info { content_type, body, .. } => {
+                if let Some(key) = key_of_info(&content_type, &body) {
+                    self.pressed(now, Way::Info, key);
+                }
+            }
+            UaEvent::Refer { outcome, .. } => self.refer_outcome(now, outcome),
+            UaEvent::Ended { end, .. } => self.sip_ended(now, end),
+            // Of calls we place, or of no call yet.
+            UaEvent::IncomingCall { .. }
+            | UaEvent::Progress { .. }
+            | UaEvent::Answered { .. }
+            | UaEvent::ReinviteDone { .. } => {}
+        }
+    }
+
+    fn acknowledged(&mut self, now: Instant, sdp: Option<Bytes>) {
+        if self.answered.is_none() {
+            return;
+        }
+        if self.media.is_none() {
+            // The answer to our offer in the 200 belongs into the ACK (RFC 3264 §4).
+            match sdp.map(|sdp| self.negotiation.receive_answer(&sdp)) {
+                Some(Ok(media)) => {
+                    self.apply(now, media);
+                    self.media_flows(now);
+                }
+                other => {
+                    let why = other.and_then(Result::err).map_or("no SDP in the ACK".to_owned(), |r| r.why);
+                    self.warn("late_offer", why);
+                    return self.hang_up(now, CallEnd::new(EndedBy::Fault, Cause::NoCodec));
+                }
+            }
+        }
+        self.established = true;
+    }
+
+    fn reinvite(&mut self, now: Instant, offer: Option<Bytes>) {
+        let answer = match offer {
+            None => Ok(self.negotiation.offer()),
+            Some(offer) => match self.negotiation.receive_offer(&offer) {
+                Ok(answer) => {
+                    if !answer.refresh {
+                        self.apply(now, answer.media);
+                    }
+                    Ok(answer.sdp)
+                }
+                Err(refusal) => {
+                    self.warn("reinvite_refused", refusal.why);
+                    Err(refusal.status)
+                }
+            },
+        };
+        self.sip(UaCommand::AnswerReinvite { session: self.id, answer });
+    }
+
+    /// Sets the stream to what was agreed on; hold and resume follow from the direction.
+    fn apply(&mut self, now: Instant, params: MediaParams) {
+        let held = self.on_hold();
+        match &mut self.media {
+            Some(media) => media.apply(params),
+            None => {
+                self.media = Some(Media::new(params, &self.policy, self.source.ip(), self.format, self.seed));
+            }
+        }
+        let receiving = self.media.as_ref().is_some_and(|m| m.params.direction.receives());
+        if let Some(limits) = &mut self.limits {
+            limits.set_receiving(now, receiving);
+        }
+        match (held, self.on_hold()) {
+            (false, true) => self.hold(now),
+            (true, false) => self.resume(now),
+            _ => {}
+        }
+    }
+
+    /// SDP-08: no audio to the peer, none of its hold music to the model, the agent's turn is cancelled, clocks stand.
+    fn hold(&mut self, now: Instant) {
+        self.interrupt(now);
+        self.caller_speaks = false;
+        self.note(CallEvent::Hold(true));
+    }
+
+    fn resume(&mut self, now: Instant) {
+        self.intent(now, Intent::AddContext(RESUMED.to_owned()));
+        self.note(CallEvent::Hold(false));
+    }
+
+    fn sip_ended(&mut self, now: Instant, end: SessionEnd) {
+        let end = match end {
+            SessionEnd::PeerBye { .. } => match self.handed_over(now) {
+                Some(end) => end,
+                None => CallEnd::new(EndedBy::Caller, Cause::CallerBye),
+            },
+            SessionEnd::PeerCancel { .. } => CallEnd::new(EndedBy::Caller, Cause::CallerCancel),
+            SessionEnd::NoAck => CallEnd::new(EndedBy::Fault, Cause::NoAck),
+            SessionEnd::Failed { status, .. } => CallEnd::new(EndedBy::Fault, Cause::SipFailed(status)),
+            // Not by a command of this call: the user agent itself was told to stop.
+            SessionEnd::Local => CallEnd::new(EndedBy::Operator, Cause::Shutdown),
+        };
+        self.over(now, end);
+    }
+}
