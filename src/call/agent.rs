@@ -1,10 +1,10 @@
 //! Events of the Realtime session, and barge-in (R14).
 
+use super::CallEvent;
 use super::digits::Way;
 use super::downlink::Downlink;
 use super::machine::{Call, Phase};
 use super::segments::{LOCAL, Said, unheard};
-use super::CallEvent;
 use crate::audio::playout::{Heard, Played};
 use crate::config::dialplan::Dialplan;
 use crate::observe::pii::Pii;

@@ -106,9 +106,6 @@ impl Downlink {
     pub fn packets(&self) -> u64 {
         self.sender.packets()
     }
-    pub fn sends(&self) -> bool {
-        self.sends
-    }
     /// No speech waits and no segment is open.
     pub fn is_drained(&self) -> bool {
         self.playout.is_idle()

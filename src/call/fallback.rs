@@ -76,19 +76,8 @@ impl Call {
 pub(super) fn clip(own: Option<&[i16]>) -> Cow<'_, [i16]> {
     match own {
         Some(clip) if !clip.is_empty() => Cow::Borrowed(clip),
-        _ => Cow::Owned(built_in()),
+        _ => Cow::Owned(crate::audio::tone::apology()),
     }
-}
-
-/// Three falling tones, the "cannot be completed" signal of the telephone network (ITU-T E.180 special information tone).
-fn built_in() -> Vec<i16> {
-    let tones = [950.0f32, 1400.0, 1800.0].into_iter().flat_map(|hz| {
-        (0..2_640).map(move |n| {
-            let ramp = (n.min(2_639 - n) as f32 / 80.0).min(1.0);
-            ((n as f32 * hz * std::f32::consts::TAU / 8_000.0).sin() * 8_000.0 * ramp) as i16
-        })
-    });
-    tones.chain(std::iter::repeat_n(0, 1_600)).collect()
 }
 
 #[cfg(test)]

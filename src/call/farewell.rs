@@ -138,7 +138,9 @@ impl Call {
                     farewell.deadline = now + queued + length + Duration::from_secs(2);
                     farewell.wait = Wait::Drain { admits: false };
                 }
-                return if done { self.end_farewell(now) };
+                return if done {
+                    self.end_farewell(now)
+                };
             }
             Wait::Drain { .. } => {
                 if !drained {

@@ -1,8 +1,8 @@
 //! What offer/answer agreed on, set to work: receiver, uplink and downlink of one stream.
 
+use super::MediaPolicy;
 use super::downlink::{Downlink, law};
 use super::uplink::Uplink;
-use super::MediaPolicy;
 use crate::audio::g711::Law;
 use crate::realtime::AudioFormat;
 use crate::rtp::receiver::{Receiver, ReceiverParams};

@@ -33,7 +33,10 @@ enum Step {
 /// Whom the outcome is for.
 #[derive(Debug)]
 enum Asker {
-    Model { id: ToolCallId, name: String },
+    Model {
+        id: ToolCallId,
+        name: String,
+    },
     /// The fallback of a failed Realtime side; how the call ends in any case.
     Fallback(CallEnd),
 }
@@ -154,7 +157,9 @@ impl Call {
                     self.hang_up(now, end);
                 }
             }
-            ReferOutcome::Final(status) => self.transfer_failed(now, &format!("the target answered {status}"), "failed"),
+            ReferOutcome::Final(status) => {
+                self.transfer_failed(now, &format!("the target answered {status}"), "failed")
+            }
             ReferOutcome::Refused(status) => {
                 self.transfer_failed(now, &format!("the telephone system refused it with {status}"), "refused");
             }

@@ -94,14 +94,7 @@ impl Uplink {
     }
 
     /// One payload. `lost_before`: samples the network lost right before it.
-    pub fn audio(
-        &mut self,
-        now: Instant,
-        law: Law,
-        payload: &[u8],
-        lost_before: u32,
-        append: &mut dyn FnMut(&[u8]),
-    ) {
+    pub fn audio(&mut self, now: Instant, law: Law, payload: &[u8], lost_before: u32, append: &mut dyn FnMut(&[u8])) {
         // First the clock: after a stall of the process what waited in the socket must not become a burst.
         self.tick(now, append);
         let Some(wall) = self.wall(now) else { return };
