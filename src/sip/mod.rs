@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 
 mod address;
 pub mod builder;
+pub mod framing;
 pub mod headers;
 pub mod lexer;
 pub mod message;
@@ -17,6 +18,7 @@ mod method;
 mod multipart;
 mod names;
 pub mod offer_answer;
+pub mod refer;
 pub mod uri;
 mod uri_compare;
 pub mod user_agent;
