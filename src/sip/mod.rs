@@ -9,6 +9,7 @@
 use std::net::SocketAddr;
 
 mod address;
+mod audio_formats;
 pub mod builder;
 pub mod framing;
 pub mod headers;
@@ -19,6 +20,7 @@ mod multipart;
 mod names;
 pub mod offer_answer;
 pub mod refer;
+pub mod sdp;
 pub mod uri;
 mod uri_compare;
 pub mod user_agent;

@@ -1,9 +1,12 @@
 //! Offer/answer for one audio stream (RFC 3264) over `sdp`: PCMU, PCMA, telephone-event.
 //!
 //! In: SDP bodies. Out: SDP bodies and [`MediaParams`]. The owner is the call (or the phone).
+//! `sdp` reads and writes bodies, `audio_formats` tells what payload types are; decisions are here.
 
+use super::audio_formats::{AudioFormats, packet_length_ms};
+use super::sdp::{self, Description, Host, Line, Stream};
 use bytes::Bytes;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// G.711 law of a payload (RFC 3551 §4.5.14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +47,31 @@ impl Direction {
     }
     pub fn receives(self) -> bool {
         matches!(self, Direction::SendRecv | Direction::RecvOnly)
+    }
+    /// As the other side sees it.
+    fn reversed(self) -> Direction {
+        Direction::of(self.receives(), self.sends())
+    }
+    /// What both allow.
+    fn and(self, other: Direction) -> Direction {
+        Direction::of(self.sends() && other.sends(), self.receives() && other.receives())
+    }
+    fn of(sends: bool, receives: bool) -> Direction {
+        match (sends, receives) {
+            (true, true) => Direction::SendRecv,
+            (true, false) => Direction::SendOnly,
+            (false, true) => Direction::RecvOnly,
+            (false, false) => Direction::Inactive,
+        }
+    }
+    /// The SDP attribute (RFC 8866 §6.7).
+    fn attribute(self) -> &'static str {
+        match self {
+            Direction::SendRecv => "sendrecv",
+            Direction::SendOnly => "sendonly",
+            Direction::RecvOnly => "recvonly",
+            Direction::Inactive => "inactive",
+        }
     }
 }
 
@@ -107,34 +135,324 @@ pub struct Answer {
 #[derive(Clone, Debug)]
 pub struct Negotiation {
     local: LocalMedia,
+    hold: bool,
+    /// Version and lines of what we sent last; the version grows only when the lines change (SDP-09).
+    sent: Option<(u64, Vec<Line>)>,
+    /// Our offer that waits for its answer.
+    pending: Option<Offered>,
+    /// The `m=` lines of the session, which every later description repeats in order (RFC 3264 §8).
+    slots: Vec<Slot>,
+    current: Option<MediaParams>,
+    /// `o=` of the peer's last description that was taken.
+    peer_origin: Option<String>,
+}
+
+/// What we said in an offer.
+#[derive(Clone, Debug)]
+struct Offered {
+    codecs: Vec<(u8, Codec)>,
+    dtmf: Option<u8>,
+    direction: Direction,
+    audio_slot: usize,
+}
+
+/// One `m=` line of the session.
+#[derive(Clone, Debug)]
+enum Slot {
+    /// Ours, with its profile.
+    Audio(String),
+    Refused {
+        kind: String,
+        proto: String,
+        format: String,
+    },
+}
+
+/// The one stream of an offer that is taken.
+struct Taken {
+    index: usize,
+    formats: AudioFormats,
+    codec: Codec,
+    send_payload_type: u8,
+    remote: Remote,
+}
+
+/// Where media goes, and whether the peer forbids it by its address alone.
+struct Remote {
+    addr: Option<SocketAddr>,
+    /// `c=0.0.0.0` or `c=::` (RFC 3264 §8.4).
+    held: bool,
 }
 
 impl Negotiation {
     pub fn new(local: LocalMedia) -> Negotiation {
-        Negotiation { local }
+        Negotiation {
+            local,
+            hold: false,
+            sent: None,
+            pending: None,
+            slots: Vec::new(),
+            current: None,
+            peer_origin: None,
+        }
     }
     pub fn local(&self) -> &LocalMedia {
         &self.local
     }
+    /// What both sides agreed on last.
+    pub fn current(&self) -> Option<&MediaParams> {
+        self.current.as_ref()
+    }
+    /// Holds or resumes from our side; takes effect with the next offer, or the next answer.
+    pub fn set_hold(&mut self, hold: bool) {
+        self.hold = hold;
+    }
+    /// What we want: everything, or to be heard only.
+    fn wish(&self) -> Direction {
+        if self.hold { Direction::SendOnly } else { Direction::SendRecv }
+    }
+
     /// Our full offer with the current hold state (initial INVITE, late offer, answer to an empty re-INVITE).
     pub fn offer(&mut self) -> Bytes {
-        todo!()
+        let direction = self.wish();
+        let codecs: Vec<_> = self.local.codecs.iter().map(|codec| (codec.static_payload_type(), *codec)).collect();
+        let dtmf = self.local.dtmf.then(|| self.dtmf_payload_type());
+        if !self.slots.iter().any(|slot| matches!(slot, Slot::Audio(_))) {
+            self.slots.push(Slot::Audio("RTP/AVP".to_owned()));
+        }
+        let audio_slot = self.slots.iter().position(|slot| matches!(slot, Slot::Audio(_))).unwrap_or_default();
+        let audio = Audio { codecs: &codecs, dtmf, flash: true, ptime_ms: self.local.ptime_ms, direction };
+        let lines = self.lines(&self.slots, &audio, self.local.port);
+        self.pending = Some(Offered { codecs, dtmf, direction, audio_slot });
+        self.send(lines)
     }
+
+    /// A number once used for telephone-event keeps its meaning (RFC 3264 §8.3.2).
+    fn dtmf_payload_type(&self) -> u8 {
+        let current = self.current.as_ref();
+        let taken = |n: &u8| current.is_some_and(|media| media.receive.iter().any(|(used, _)| used == n));
+        let kept = current.and_then(|media| media.dtmf_receive);
+        kept.or_else(|| std::iter::once(101).chain(96..=127).find(|n| !taken(n))).unwrap_or(101)
+    }
+
+    /// Answers an offer. On `Err` nothing has changed.
     pub fn receive_offer(&mut self, sdp: &[u8]) -> Result<Answer, Refusal> {
-        let _ = sdp;
-        todo!()
+        let offer = Description::parse(sdp).map_err(|why| refusal(400, why))?;
+        let taken = match self.take_stream(&offer.streams) {
+            Ok(taken) => taken,
+            Err(refused) => return self.answer_disabled(&offer).ok_or(refused),
+        };
+        let Some(stream) = offer.streams.get(taken.index) else { return Err(refusal(488, "no audio stream")) };
+        let direction = self.wish().and(seen_from_here(stream, taken.remote.held));
+        let dtmf = taken.formats.dtmf.filter(|_| self.local.dtmf);
+        let ptime_ms = packet_length_ms(stream.ptime_ms, stream.maxptime_ms, self.local.ptime_ms);
+        let slots = slots(&offer.streams, Some(taken.index));
+        // One codec and telephone-event, by the offer's own numbers (SDP-05, SDP-06).
+        let codecs = [(taken.send_payload_type, taken.codec)];
+        let audio = Audio { codecs: &codecs, dtmf, flash: taken.formats.dtmf_flash, ptime_ms, direction };
+        let lines = self.lines(&slots, &audio, self.local.port);
+        let media = MediaParams {
+            remote: taken.remote.addr,
+            codec: taken.codec,
+            send_payload_type: taken.send_payload_type,
+            receive: codecs.to_vec(),
+            dtmf_send: dtmf,
+            dtmf_receive: dtmf,
+            comfort_noise: taken.formats.comfort_noise,
+            ptime_ms,
+            direction,
+        };
+        Ok(self.accept(&offer, slots, lines, media))
     }
-    /// The answer to our last [`Negotiation::offer`].
+
+    fn accept(&mut self, offer: &Description, slots: Vec<Slot>, lines: Vec<Line>, media: MediaParams) -> Answer {
+        // Some peers change media without a new version: only what is equal in effect is a refresh (SDP-09).
+        let same_version = offer.origin.is_some() && offer.origin == self.peer_origin;
+        let refresh = same_version && self.current.as_ref() == Some(&media);
+        self.peer_origin.clone_from(&offer.origin);
+        self.slots = slots;
+        self.current = Some(media.clone());
+        Answer { sdp: self.send(lines), media, refresh }
+    }
+
+    /// An offer in mid-call that switches every stream off: media pauses, the call goes on.
+    fn answer_disabled(&mut self, offer: &Description) -> Option<Answer> {
+        let is_audio = |stream: &Stream| stream.kind == "audio";
+        if offer.streams.iter().any(|stream| stream.port != 0) {
+            return None;
+        }
+        let index = offer.streams.iter().position(is_audio)?;
+        let media = MediaParams { remote: None, direction: Direction::Inactive, ..self.current.clone()? };
+        let refused = self.lines(&slots(&offer.streams, None), &Audio::NONE, 0);
+        Some(self.accept(offer, slots(&offer.streams, Some(index)), refused, media))
+    }
+
+    /// The first audio stream that can be taken; else why the first one cannot.
+    fn take_stream(&self, streams: &[Stream]) -> Result<Taken, Refusal> {
+        let mut first_refusal = None;
+        for (index, stream) in streams.iter().enumerate().filter(|(_, stream)| stream.kind == "audio") {
+            match self.try_stream(index, stream) {
+                Ok(taken) => return Ok(taken),
+                Err(refused) => first_refusal = first_refusal.or(Some(refused)),
+            }
+        }
+        let only_fax = streams.iter().any(|stream| stream.kind == "image");
+        let why = if only_fax { "T.38 fax without audio is not supported" } else { "no audio stream" };
+        Err(first_refusal.unwrap_or_else(|| refusal(488, why)))
+    }
+
+    fn try_stream(&self, index: usize, stream: &Stream) -> Result<Taken, Refusal> {
+        if stream.port == 0 {
+            return Err(refusal(488, "the audio stream is switched off"));
+        }
+        check_profile(stream)?;
+        let formats = AudioFormats::read(stream).map_err(|why| refusal(488, why))?;
+        let remote = self.remote(stream)?;
+        let ours = |codec: &Codec| self.local.codecs.contains(codec);
+        let by_offer = || formats.codecs.iter().map(|(_, codec)| *codec).find(ours);
+        let by_us = || self.local.codecs.iter().copied().find(|codec| formats.payload_type(*codec).is_some());
+        let codec = if self.local.prefer_local_order { by_us() } else { by_offer() };
+        let no_codec = || refusal(488, "no codec in common: this side takes PCMU and PCMA at 8000 Hz, as configured");
+        let codec = codec.ok_or_else(no_codec)?;
+        let send_payload_type = formats.payload_type(codec).ok_or_else(no_codec)?;
+        Ok(Taken { index, formats, codec, send_payload_type, remote })
+    }
+
+    fn remote(&self, stream: &Stream) -> Result<Remote, Refusal> {
+        match stream.host {
+            None => Err(refusal(488, "no c= line for the audio stream")),
+            Some(Host::Name) => Ok(Remote { addr: None, held: false }),
+            Some(Host::Ip(ip)) if ip.is_unspecified() => Ok(Remote { addr: None, held: true }),
+            Some(Host::Ip(ip)) if ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) => {
+                Err(refusal(488, "a c= address that is not of one host"))
+            }
+            Some(Host::Ip(ip)) if ip.is_ipv4() != self.local.addr.to_canonical().is_ipv4() => {
+                Err(refusal(488, "a c= address of the other IP version"))
+            }
+            Some(Host::Ip(ip)) => Ok(Remote { addr: Some(SocketAddr::new(ip, stream.port)), held: false }),
+        }
+    }
+
+    /// The answer to our last [`Negotiation::offer`]. On `Err` the session is as it was before the offer.
     pub fn receive_answer(&mut self, sdp: &[u8]) -> Result<MediaParams, Refusal> {
-        let _ = sdp;
-        todo!()
+        let answer = Description::parse(sdp).map_err(|why| refusal(400, why))?;
+        let offered = self.pending.as_ref().ok_or_else(|| refusal(400, "an answer without an offer"))?;
+        let by_slot = answer.streams.get(offered.audio_slot).filter(|stream| stream.kind == "audio");
+        let stream = by_slot.or_else(|| answer.streams.iter().find(|stream| stream.kind == "audio"));
+        let stream = stream.ok_or_else(|| refusal(488, "an answer without audio"))?;
+        if stream.port == 0 {
+            return Err(refusal(488, "the answer refuses the audio stream"));
+        }
+        check_profile(stream)?;
+        let formats = AudioFormats::read(stream).map_err(|why| refusal(488, why))?;
+        let remote = self.remote(stream)?;
+        // The answerer's order; its numbers towards it, ours towards us (SDP-06).
+        let was_offered = |codec: &Codec| offered.codecs.iter().any(|(_, c)| c == codec);
+        let chosen = formats.codecs.iter().find(|(_, codec)| was_offered(codec));
+        let (send_payload_type, codec) =
+            *chosen.ok_or_else(|| refusal(488, "an answer without a codec of the offer"))?;
+        let dtmf_send = formats.dtmf.filter(|_| offered.dtmf.is_some());
+        let media = MediaParams {
+            remote: remote.addr,
+            codec,
+            send_payload_type,
+            receive: offered.codecs.clone(),
+            dtmf_send,
+            dtmf_receive: offered.dtmf.filter(|_| dtmf_send.is_some()),
+            comfort_noise: formats.comfort_noise,
+            ptime_ms: packet_length_ms(stream.ptime_ms, stream.maxptime_ms, self.local.ptime_ms),
+            direction: offered.direction.and(seen_from_here(stream, remote.held)),
+        };
+        self.pending = None;
+        self.peer_origin = answer.origin;
+        self.current = Some(media.clone());
+        Ok(media)
     }
-    /// Holds or resumes from our side; takes effect with the next offer.
-    pub fn set_hold(&mut self, hold: bool) {
-        let _ = hold;
-        todo!()
+
+    /// Our `m=` lines for these slots.
+    fn lines(&self, slots: &[Slot], audio: &Audio<'_>, port: u16) -> Vec<Line> {
+        let line = |slot: &Slot| match slot {
+            Slot::Audio(profile) => audio.line(profile, port),
+            Slot::Refused { kind, proto, format } => Line {
+                kind: kind.clone(),
+                port: 0,
+                proto: proto.clone(),
+                formats: format.clone(),
+                attributes: Vec::new(),
+            },
+        };
+        slots.iter().map(line).collect()
     }
-    pub fn current(&self) -> Option<&MediaParams> {
-        todo!()
+
+    fn send(&mut self, lines: Vec<Line>) -> Bytes {
+        let version = match &self.sent {
+            Some((version, before)) if *before == lines => *version,
+            Some((version, _)) => version + 1,
+            None => 1,
+        };
+        let sdp = sdp::write(self.local.addr, self.local.session_id, version, &lines);
+        self.sent = Some((version, lines));
+        sdp.into()
+    }
+}
+
+fn refusal(status: u16, why: &str) -> Refusal {
+    Refusal { status, why: why.to_owned() }
+}
+
+/// RTP/AVP and RTP/AVPF are answered with the same profile (SDP-14); secure ones are not built yet.
+fn check_profile(stream: &Stream) -> Result<(), Refusal> {
+    let proto = stream.proto.to_ascii_uppercase();
+    match proto.as_str() {
+        "RTP/AVP" | "RTP/AVPF" => Ok(()),
+        _ if proto.contains("SAVP") => Err(refusal(488, "SRTP is not supported")),
+        _ => Err(refusal(488, "a transport other than RTP/AVP")),
+    }
+}
+
+/// The peer's direction turned round; an address of zero only forbids us to send.
+fn seen_from_here(stream: &Stream, held: bool) -> Direction {
+    let reversed = stream.direction.reversed();
+    if held { reversed.and(Direction::RecvOnly) } else { reversed }
+}
+
+/// The slots of a peer's offer, of which at most one is taken (SDP-03).
+fn slots(streams: &[Stream], taken: Option<usize>) -> Vec<Slot> {
+    let slot = |(index, stream): (usize, &Stream)| {
+        if Some(index) == taken {
+            return Slot::Audio(stream.proto.clone());
+        }
+        let format = stream.formats.first().map_or("0", String::as_str);
+        Slot::Refused { kind: stream.kind_as_written.clone(), proto: stream.proto.clone(), format: format.to_owned() }
+    };
+    streams.iter().enumerate().map(slot).collect()
+}
+
+/// What our audio line says.
+struct Audio<'a> {
+    codecs: &'a [(u8, Codec)],
+    dtmf: Option<u8>,
+    /// Event 16 is listed too.
+    flash: bool,
+    ptime_ms: u32,
+    direction: Direction,
+}
+
+impl Audio<'_> {
+    const NONE: Audio<'static> =
+        Audio { codecs: &[], dtmf: None, flash: false, ptime_ms: 20, direction: Direction::Inactive };
+
+    fn line(&self, profile: &str, port: u16) -> Line {
+        let mut formats: Vec<String> = self.codecs.iter().map(|(n, _)| n.to_string()).collect();
+        let rtpmap = |(n, codec): &(u8, Codec)| ("rtpmap", Some(format!("{n} {}/8000", codec.name())));
+        let mut attributes: Vec<_> = self.codecs.iter().map(rtpmap).collect();
+        if let Some(n) = self.dtmf {
+            formats.push(n.to_string());
+            attributes.push(("rtpmap", Some(format!("{n} telephone-event/8000"))));
+            attributes.push(("fmtp", Some(format!("{n} {}", if self.flash { "0-16" } else { "0-15" }))));
+        }
+        attributes.push(("ptime", Some(self.ptime_ms.to_string())));
+        attributes.push((self.direction.attribute(), None));
+        Line { kind: "audio".to_owned(), port, proto: profile.to_owned(), formats: formats.join(" "), attributes }
     }
 }
