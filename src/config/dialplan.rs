@@ -1,6 +1,13 @@
 //! One dialplan file, checked: what a number's agent is, may do, and when it ends.
 
+mod agent;
+mod http;
+mod read;
+mod tools;
+
 use super::ConfigError;
+use super::document::{At, Table};
+use super::fields::Problems;
 use super::secret::SecretRef;
 use crate::realtime::{AudioFormat, Greeting, Transcription, TurnDetection};
 use std::path::{Path, PathBuf};
@@ -63,6 +70,16 @@ impl AudioChoice {
             (AudioChoice::Pcm16, _) => AudioFormat::Pcm24k,
             (AudioChoice::G711, Codec::Pcmu) => AudioFormat::Pcmu,
             (AudioChoice::G711, Codec::Pcma) => AudioFormat::Pcma,
+        }
+    }
+}
+
+impl std::fmt::Display for NumberPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            NumberPattern::Exact(number) => f.write_str(number),
+            NumberPattern::Prefix(prefix) => write!(f, "{prefix}*"),
+            NumberPattern::Default => f.write_str("all others"),
         }
     }
 }
@@ -150,7 +167,11 @@ pub struct HttpTool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderValue {
     Literal(String),
-    Secret(SecretRef),
+    /// `prefix` goes before the secret, like `Bearer `; it may be empty.
+    Secret {
+        prefix: String,
+        secret: SecretRef,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,10 +209,47 @@ pub enum ParameterKind {
     },
 }
 
+/// Largest dialplan file, bytes.
+const MAX_FILE_BYTES: u64 = 256 * 1024;
+
 impl Dialplan {
     /// Reads and checks one file (and the Markdown it names). All problems at once, each with line and field.
     pub fn load(file: &Path) -> Result<Dialplan, Vec<ConfigError>> {
-        let _ = file;
-        todo!()
+        let text = super::read_text(file, MAX_FILE_BYTES).map_err(|error| vec![error])?;
+        Dialplan::parse(file, &text)
+    }
+
+    /// Like [`Dialplan::load`], from a text that stands for `file` (its Markdown is still read beside it).
+    pub fn parse(file: &Path, text: &str) -> Result<Dialplan, Vec<ConfigError>> {
+        let table = super::document::parse(&file.display().to_string(), text)?;
+        let problems = Problems::default();
+        let plan = Dialplan::from_table(&problems, file, table);
+        problems.finish(plan)
+    }
+
+    /// Reads a parsed tree; complaints go to `problems`, and what was wrong has some value in the result.
+    pub fn from_table(problems: &Problems, file: &Path, table: Table) -> Dialplan {
+        read::dialplan(problems, file, table)
+    }
+
+    /// Where a top-level field stands in the file, for complaints that need more than this file. Reads the file again.
+    pub(super) fn place_of(&self, key: &str) -> At {
+        let name = self.file.display().to_string();
+        let table = super::read_text(&self.file, MAX_FILE_BYTES)
+            .ok()
+            .and_then(|text| super::document::parse(&name, &text).ok())
+            .unwrap_or_default();
+        table.get(key).map_or_else(|| At::file(&name), |entry| entry.node.at.clone())
+    }
+
+    /// Every transfer target of every transfer tool.
+    pub fn transfer_targets(&self) -> impl Iterator<Item = &TransferTarget> {
+        fn targets(tool: &Tool) -> &[TransferTarget] {
+            match &tool.kind {
+                ToolKind::Transfer { targets } => targets,
+                _ => &[],
+            }
+        }
+        self.tools.iter().flat_map(targets)
     }
 }

@@ -1,9 +1,19 @@
 //! Server settings, checked. Defaults work: no file at all = loopback, embedded Realtime server, `dialplans/`.
 
+mod providers;
+mod read;
+
 use super::ConfigError;
+use super::document::{At, Table};
+use super::fields::Problems;
+use super::layers;
+pub use super::network::Network;
 use super::secret::SecretRef;
 use crate::realtime::Endpoint;
-use std::net::{IpAddr, SocketAddr};
+use crate::rtp::receiver::SourcePolicy;
+use crate::sip::offer_answer::Codec;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,25 +43,6 @@ pub struct SipSettings {
     pub peers: Vec<Network>,
 }
 
-/// A CIDR network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    pub addr: IpAddr,
-    pub prefix: u8,
-}
-
-impl Network {
-    /// `10.0.0.0/8`, `192.0.2.7`, `2001:db8::/32`.
-    pub fn parse(text: &str) -> Result<Network, String> {
-        let _ = text;
-        todo!()
-    }
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        let _ = ip;
-        todo!()
-    }
-}
-
 #[derive(Clone, Debug, PartialEq)]
 pub struct MediaSettings {
     /// Bind address of RTP sockets; default the SIP listen address.
@@ -60,10 +51,10 @@ pub struct MediaSettings {
     pub port_min: u16,
     pub port_max: u16,
     /// Codecs in order of preference.
-    pub codecs: Vec<crate::sip::offer_answer::Codec>,
+    pub codecs: Vec<Codec>,
     pub prefer_local_order: bool,
     pub ptime_ms: u32,
-    pub source_policy: crate::rtp::receiver::SourcePolicy,
+    pub source_policy: SourcePolicy,
     /// Networks media may come from besides the SDP address and the signalling source.
     pub networks: Vec<Network>,
     pub reorder_wait: Duration,
@@ -111,18 +102,80 @@ pub struct Provider {
     pub ca_file: Option<PathBuf>,
 }
 
+/// What `[[provider]]` is called when there is none.
+pub const EMBEDDED: &str = "embedded";
+
+/// Largest settings file, bytes.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
 impl Settings {
     /// Reads the file (if any), overlays `VOXTRUNK__SECTION__KEY`, checks everything; all problems at once.
     pub fn load(file: Option<&Path>) -> Result<Settings, Vec<ConfigError>> {
-        let _ = file;
-        todo!()
+        Settings::load_with(file, layers::process_variables())
     }
+
+    /// Like [`Settings::load`], with these variables instead of the process's.
+    pub fn load_with(file: Option<&Path>, variables: HashMap<String, String>) -> Result<Settings, Vec<ConfigError>> {
+        let (name, text) = match file {
+            Some(path) => (path.display().to_string(), super::read_text(path, MAX_FILE_BYTES).map_err(|e| vec![e])?),
+            None => ("settings".to_owned(), String::new()),
+        };
+        let table = layers::merge(&name, &text, variables)?;
+        let problems = Problems::default();
+        let mut settings = Settings::from_table(&problems, &name, table);
+        settings.is_default = file.is_none();
+        problems.finish(settings)
+    }
+
+    /// Reads a merged tree; complaints go to `problems`, and what was wrong has its default in the result.
+    pub fn from_table(problems: &Problems, name: &str, table: Table) -> Settings {
+        read::settings(problems, At::file(name), table)
+    }
+
     /// The defaults, as `serve` without any file uses them.
     pub fn defaults() -> Settings {
-        todo!()
+        Settings {
+            sip: SipSettings {
+                listen: SocketAddr::from(([127, 0, 0, 1], 5060)),
+                advertise: None,
+                peers: vec![
+                    Network { addr: IpAddr::from([127, 0, 0, 0]), prefix: 8 },
+                    Network { addr: Ipv6Addr::LOCALHOST.into(), prefix: 128 },
+                ],
+            },
+            media: MediaSettings {
+                listen: None,
+                port_min: 20000,
+                port_max: 29999,
+                codecs: vec![Codec::Pcmu, Codec::Pcma],
+                prefer_local_order: false,
+                ptime_ms: 20,
+                source_policy: SourcePolicy::Latch,
+                networks: Vec::new(),
+                reorder_wait: Duration::from_millis(60),
+                port_quarantine: Duration::from_secs(30),
+                workers: one_a_core(),
+            },
+            limits: LimitSettings { max_calls: 200, calls_per_second: 20, drain: Duration::from_secs(600) },
+            observe: ObserveSettings {
+                listen: Some(SocketAddr::from(([127, 0, 0, 1], 9090))),
+                cdr: Some("cdr.jsonl".into()),
+                transcripts: "transcripts".into(),
+                log_format: LogFormat::Text,
+            },
+            dialplans: "dialplans".into(),
+            providers: vec![providers::embedded()],
+            default_provider: EMBEDDED.to_owned(),
+            is_default: true,
+        }
     }
+
     pub fn provider(&self, name: Option<&str>) -> Option<&Provider> {
         let name = name.unwrap_or(&self.default_provider);
         self.providers.iter().find(|p| p.name == name)
     }
+}
+
+fn one_a_core() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
 }

@@ -1,10 +1,14 @@
 //! Tools: the model proposes, policy disposes (invariant 7).
 //!
-//! `policy` (pure) turns a proposed call into a [`ToolAction`] that the number's dialplan allows, or into an error text for
-//! the model. `schema` (pure) gives the model its function definitions. `http` (I/O, called by `server`) runs requests.
+//! `policy` (pure) turns a proposed call into a [`ToolAction`] that the number's dialplan allows, or into a sentence for the
+//! model; `arguments` (pure) reads and checks what the model wrote, `schema` (pure) gives the model its function
+//! definitions, `request` (pure) puts arguments into URL and body. `http` (I/O, called by `server`) runs requests.
 
+mod arguments;
 pub mod http;
 pub mod policy;
+mod request;
+mod schema;
 
 /// What a checked call does.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,17 +1,59 @@
 //! Pure policy: arguments are checked against the schema before anything runs.
+//!
+//! In: the dialplan's tools, and the name and arguments a model proposed. Out: an action that the dialplan allows, or a
+//! sentence for the model. Nothing the model writes can be more than a choice or a value in a fixed place.
 
 use super::ToolAction;
-use crate::config::dialplan::Tool;
-use crate::realtime::ToolDefinition;
+use super::arguments::Arguments;
+pub use super::schema::definitions;
+use super::{request, schema};
+use crate::config::dialplan::{Tool, ToolKind, TransferTarget};
 
-/// The function definitions given to the model, in the dialplan's order.
-pub fn definitions(tools: &[Tool]) -> Vec<ToolDefinition> {
-    let _ = tools;
-    todo!()
-}
+/// Largest arguments text, bytes.
+pub const MAX_ARGUMENTS_BYTES: usize = 16 * 1024;
 
 /// Checks one proposed call. The error is a sentence for the model: what is wrong and what is allowed.
 pub fn check(tools: &[Tool], name: &str, arguments: &str) -> Result<ToolAction, String> {
-    let _ = (tools, name, arguments);
-    todo!()
+    let Some(tool) = tools.iter().find(|tool| tool.name == name) else {
+        let known: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
+        return Err(if known.is_empty() {
+            "There are no tools in this call.".to_owned()
+        } else {
+            format!("There is no tool of that name. The tools are: {}.", known.join(", "))
+        });
+    };
+    if arguments.len() > MAX_ARGUMENTS_BYTES {
+        return Err(format!("The arguments are too long: at most {MAX_ARGUMENTS_BYTES} bytes."));
+    }
+    let arguments = Arguments::parse(&schema::parameters(tool), arguments)?;
+    match &tool.kind {
+        ToolKind::Hangup => Ok(ToolAction::Hangup { reason: arguments.text("reason").map(str::to_owned) }),
+        ToolKind::Transfer { targets } => transfer(targets, &arguments),
+        ToolKind::SendDtmf { max_digits } => send_dtmf(*max_digits, &arguments),
+        ToolKind::Http(http) => request::build(http, &arguments).map(ToolAction::Http),
+    }
 }
+
+fn transfer(targets: &[TransferTarget], arguments: &Arguments) -> Result<ToolAction, String> {
+    let wanted = arguments.text("target").unwrap_or("");
+    match targets.iter().find(|target| target.name == wanted) {
+        Some(target) => Ok(ToolAction::Transfer { target: target.name.clone(), uri: target.uri.clone() }),
+        // The schema's enum refuses this before; the list is what decides.
+        None => Err("That is not a destination of this number.".to_owned()),
+    }
+}
+
+/// The keys of RFC 4733 §3.2, upper case.
+fn send_dtmf(max_digits: usize, arguments: &Arguments) -> Result<ToolAction, String> {
+    let digits = arguments.text("digits").unwrap_or("").to_ascii_uppercase();
+    if digits.is_empty() || !digits.chars().all(|c| c.is_ascii_digit() || "*#ABCD".contains(c)) {
+        return Err("\"digits\" may only have the keys 0-9, *, #, A-D, and at least one.".to_owned());
+    }
+    if digits.len() > max_digits {
+        return Err(format!("\"digits\" has {} keys; the most is {max_digits}.", digits.len()));
+    }
+    Ok(ToolAction::SendDtmf { digits })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! A dialplan file, field by field: numbers, words, voice, and where the other parts are read.
+
+use super::{AnswerPolicy, AudioChoice, Dialplan, Fallback, Limits, NumberPattern, agent, tools};
+use crate::config::document::{At, Table};
+use crate::config::fields::{Fields, Found, Problems, TextOrTable};
+use crate::config::suggest;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+/// Longest instructions, bytes.
+const MAX_INSTRUCTIONS_BYTES: u64 = 64 * 1024;
+const DEFAULT_STEM: &str = "default";
+const CHECK_IN: &str =
+    "The caller has said nothing for a while. Ask in one short sentence whether they are still there, then wait.";
+const GOODBYE: &str = "The call must end now. Say so in one short, friendly sentence and say goodbye.";
+
+pub fn dialplan(problems: &Problems, file: &Path, table: Table) -> Dialplan {
+    let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut fields = Fields::new(problems, At::file(&file.display().to_string()), table);
+    let tools = tools::read(&mut fields);
+    let language = language(&mut fields);
+    let transcript = fields.flag("transcript").unwrap_or(false);
+    let transcription = agent::transcription(&mut fields, language.as_deref(), transcript);
+    let noise_reductions = [("near_field", "near_field"), ("far_field", "far_field")];
+    let audio = [("pcm16", AudioChoice::Pcm16), ("g711", AudioChoice::G711)];
+    let answer = [("when_ready", AnswerPolicy::WhenReady), ("at_once", AnswerPolicy::AtOnce)];
+    let mut plan = Dialplan {
+        file: file.to_owned(),
+        numbers: numbers(&mut fields, &name),
+        instructions: instructions(&mut fields, file),
+        greeting: agent::greeting(&mut fields),
+        language,
+        provider: fields.words("provider", 64).map(|found| found.value),
+        model: fields.words("model", 128).map(|found| found.value),
+        voice: fields.words("voice", 128).map(|found| found.value),
+        turn_detection: agent::turn_detection(fields.table("turn_detection")),
+        transcription,
+        noise_reduction: fields.choice("noise_reduction", &noise_reductions).map(|found| found.value.to_owned()),
+        temperature: fields.decimal("temperature", 0.6..=1.2),
+        speed: fields.decimal("speed", 0.25..=1.5),
+        max_output_tokens: fields.number("max_output_tokens", 1..=128_000),
+        audio: fields.choice("audio", &audio).map_or(AudioChoice::Pcm16, |found| found.value),
+        answer: fields.choice("answer", &answer).map_or(AnswerPolicy::WhenReady, |found| found.value),
+        tools,
+        limits: limits(fields.table("limits")),
+        fallback: Fallback::Reject,
+        transcript,
+        name,
+    };
+    plan.fallback = fallback(fields.table("fallback"), &plan, file);
+    plan
+}
+
+fn numbers(fields: &mut Fields<'_>, name: &str) -> Vec<NumberPattern> {
+    let mut patterns = Vec::new();
+    if name == DEFAULT_STEM {
+        patterns.push(NumberPattern::Default);
+    } else if !fields.has("numbers") {
+        fields.problem("numbers", "is missing: list what is dialled, like [\"+15551230001\", \"+1555*\"]");
+    }
+    let Some(list) = fields.texts("numbers") else { return patterns };
+    if list.value.is_empty() && name != DEFAULT_STEM {
+        fields.problems.add(list.error("is empty: list what is dialled, like [\"+15551230001\", \"+1555*\"]"));
+    }
+    for number in list.value {
+        match pattern(&number.value) {
+            Ok(pattern) if patterns.contains(&pattern) => {
+                fields.problems.add(number.error(format!("\"{}\" is listed twice: remove one", number.value)));
+            }
+            Ok(pattern) => patterns.push(pattern),
+            Err(message) => fields.problems.add(number.error(message)),
+        }
+    }
+    patterns
+}
+
+/// `+15551230001`, `200`, `reception`, `+1555*`.
+fn pattern(text: &str) -> Result<NumberPattern, String> {
+    let shown = crate::config::fields::shorten(text);
+    let (number, prefix) = match text.strip_suffix('*') {
+        Some(number) => (number, true),
+        None => (text, false),
+    };
+    if prefix && number.is_empty() {
+        return Err("\"*\" alone would be every number: name the file default.toml instead".into());
+    }
+    match crate::config::book::normalise(number) {
+        Some(normal) if normal == number && prefix => Ok(NumberPattern::Prefix(normal)),
+        Some(normal) if normal == number => Ok(NumberPattern::Exact(normal)),
+        Some(normal) => {
+            let star = if prefix { "*" } else { "" };
+            Err(format!("\"{shown}\" has signs that are not dialled: write \"{normal}{star}\""))
+        }
+        None => Err(format!(
+            "\"{shown}\" is not a number: write E.164 like \"+15551230001\", an extension like \"200\", \
+             or a prefix like \"+1555*\""
+        )),
+    }
+}
+
+fn instructions(fields: &mut Fields<'_>, file: &Path) -> String {
+    let next = "write instructions = { file = \"NAME.md\" } for a file beside this one, or the text itself";
+    if !fields.has("instructions") {
+        fields.problem("instructions", format!("is missing: {next}"));
+    }
+    match fields.text_or_table("instructions", "a string, or { file = \"NAME.md\" }") {
+        None => String::new(),
+        Some(TextOrTable::Text(text)) => {
+            if text.value.trim().is_empty() {
+                fields.problems.add(text.error(format!("is empty: {next}")));
+            } else if text.value.len() as u64 > MAX_INSTRUCTIONS_BYTES {
+                fields.problems.add(text.error("is longer than 64 KiB: shorten it"));
+            }
+            text.value
+        }
+        Some(TextOrTable::Table(mut table)) => {
+            if !table.has("file") {
+                table.problem("file", format!("is missing: {next}"));
+            }
+            let found = table.words("file", 255);
+            found.map(|found| markdown(table.problems, file, &found)).unwrap_or_default()
+        }
+    }
+}
+
+/// The text of a file beside the dialplan. A path that leads elsewhere is refused.
+fn markdown(problems: &Problems, file: &Path, name: &Found<String>) -> String {
+    let Some(path) = beside(file, &name.value) else {
+        problems
+            .add(name.error("must be a file beside this one: write its name without \"..\" and without leading \"/\""));
+        return String::new();
+    };
+    match crate::config::read_text(&path, MAX_INSTRUCTIONS_BYTES) {
+        Err(error) => {
+            problems.add(name.error(format!("{} {}", path.display(), error.message)));
+            String::new()
+        }
+        Ok(text) if text.trim().is_empty() => {
+            problems.add(name.error(format!("{} is empty: write what the agent is and does", path.display())));
+            text
+        }
+        Ok(text) => text,
+    }
+}
+
+/// `name` in the directory of `file` or below it.
+fn beside(file: &Path, name: &str) -> Option<PathBuf> {
+    let relative = Path::new(name);
+    let inside = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    inside.then(|| file.parent().unwrap_or(Path::new("")).join(relative))
+}
+
+/// BCP 47 by shape: `en`, `de-DE`, `zh-Hant-TW`.
+fn language(fields: &mut Fields<'_>) -> Option<String> {
+    let found = fields.words("language", 35)?;
+    let mut subtags = found.value.split('-');
+    let primary =
+        subtags.next().is_some_and(|tag| (2..=3).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphabetic()));
+    let rest = subtags.all(|tag| (1..=8).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric()));
+    if primary && rest {
+        return Some(found.value);
+    }
+    fields.problems.add(found.error("is not a language tag: write one like \"en\" or \"de-DE\""));
+    None
+}
+
+fn limits(mut fields: Fields<'_>) -> Limits {
+    let secs = |fields: &mut Fields<'_>, key, range, default| {
+        Duration::from_secs(fields.number(key, range).unwrap_or(default))
+    };
+    let max_call_minutes: u64 = fields.number("max_call_minutes", 1..=1440).unwrap_or(30);
+    let caller_silence = secs(&mut fields, "caller_silence_secs", 0..=3600, 30);
+    Limits {
+        max_call: Duration::from_secs(max_call_minutes * 60),
+        no_media_start: secs(&mut fields, "no_media_start_secs", 5..=3600, 30),
+        no_media: secs(&mut fields, "no_media_secs", 5..=3600, 15),
+        caller_silence: (!caller_silence.is_zero()).then_some(caller_silence),
+        check_in: fields.words("check_in", 2000).map_or(CHECK_IN.to_owned(), |found| found.value),
+        goodbye: fields.words("goodbye", 2000).map_or(GOODBYE.to_owned(), |found| found.value),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Action {
+    Reject,
+    Transfer,
+    Apology,
+}
+
+fn fallback(mut fields: Fields<'_>, plan: &Dialplan, file: &Path) -> Fallback {
+    let actions = [("reject", Action::Reject), ("transfer", Action::Transfer), ("apology", Action::Apology)];
+    let action = fields.choice("action", &actions).map_or(Action::Reject, |found| found.value);
+    match action {
+        Action::Reject => {
+            fields.only_with(&["target"], "action = \"transfer\"");
+            fields.only_with(&["wav"], "action = \"apology\"");
+            Fallback::Reject
+        }
+        Action::Transfer => {
+            fields.only_with(&["wav"], "action = \"apology\"");
+            if !fields.has("target") {
+                fields.problem("target", "is missing: name a target of a transfer tool of this file");
+            }
+            let Some(target) = fields.words("target", 64) else { return Fallback::Reject };
+            if !plan.transfer_targets().any(|known| known.name == target.value) {
+                let names: Vec<&str> = plan.transfer_targets().map(|known| known.name.as_str()).collect();
+                let message = if names.is_empty() {
+                    "names a transfer target, but this file has no transfer tool: add [[tool]] kind = \"transfer\""
+                        .into()
+                } else {
+                    let hint = suggest::hint(&target.value, names.iter().copied());
+                    format!("\"{}\" is not a transfer target of this file ({}).{hint}", target.value, names.join(", "))
+                };
+                fields.problems.add(target.error(message));
+            }
+            Fallback::Transfer { target: target.value }
+        }
+        Action::Apology => {
+            fields.only_with(&["target"], "action = \"transfer\"");
+            Fallback::Apology { wav: fields.words("wav", 255).and_then(|wav| wav_file(fields.problems, file, &wav)) }
+        }
+    }
+}
+
+fn wav_file(problems: &Problems, file: &Path, name: &Found<String>) -> Option<PathBuf> {
+    let path = file.parent().unwrap_or(Path::new("")).join(&name.value);
+    match std::fs::metadata(&path) {
+        Ok(meta) if meta.is_file() => Some(path),
+        Ok(_) => {
+            problems.add(name.error(format!("{} is not a file", path.display())));
+            None
+        }
+        Err(error) => {
+            problems.add(name.error(format!("{} cannot be read: {error}", path.display())));
+            None
+        }
+    }
+}
