@@ -1,11 +1,9 @@
-//! One SIP user agent for both roles: transactions, dialogs and INVITE sessions behind three calls.
-//!
-//! `handle_message` / `handle_timeout` / `command`, then `poll_output` drained down to [`UaOutput::Timeout`].
+//! What goes in and out of a [`super::UserAgent`]: configuration, commands, events, outputs.
 
-use super::headers::{Name, Reason};
-use super::message::{Message, ParseFailure};
-use super::uri::Uri;
-use super::{Flow, Transport};
+use crate::sip::headers::{Name, Reason};
+use crate::sip::message::Message;
+use crate::sip::uri::Uri;
+use crate::sip::{Flow, Transport};
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -67,7 +65,8 @@ pub enum UaEvent {
     IncomingCall { session: SessionId, flow: Flow, invite: Message },
     /// UAC: a provisional response above 100.
     Progress { session: SessionId, status: u16, sdp: Option<Bytes> },
-    /// UAC: 2xx; the ACK has been queued (with the answer given by [`UaCommand::AnswerInAck`] for a late offer only).
+    /// UAC: 2xx; the ACK has been queued. When our INVITE had no SDP and `sdp` is the peer's offer, the ACK waits for
+    /// [`UaCommand::AnswerInAck`].
     Answered { session: SessionId, sdp: Option<Bytes>, response: Message },
     /// UAS: the ACK came; `sdp` is the answer when our 2xx carried the offer.
     Established { session: SessionId, sdp: Option<Bytes> },
@@ -166,46 +165,11 @@ pub enum UaOutput {
 /// Counts for metrics and for the leak test.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UaCounts {
+    /// Sessions whose `Ended` has not been told yet.
     pub sessions: usize,
     pub client_transactions: usize,
     pub server_transactions: usize,
     pub timers: usize,
-}
-
-/// The machine. See the module's map.
-pub struct UserAgent {}
-
-impl UserAgent {
-    pub fn new(config: UaConfig) -> UserAgent {
-        let _ = config;
-        todo!()
-    }
-    /// A handle for an own call, to be used in [`UaCommand::Invite`].
-    pub fn new_session_id(&mut self) -> SessionId {
-        todo!()
-    }
-    /// A message (or what could be read of a malformed one, which gets its 400) that came by `flow`.
-    pub fn handle_message(&mut self, now: Instant, flow: Flow, message: Result<Message, ParseFailure>) {
-        let _ = (now, flow, message);
-        todo!()
-    }
-    /// The flow could not send or was closed: transactions on it fail (TRN-11, TXN-11).
-    pub fn handle_transport_error(&mut self, now: Instant, flow: Flow) {
-        let _ = (now, flow);
-        todo!()
-    }
-    pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
-        todo!()
-    }
-    pub fn command(&mut self, now: Instant, command: UaCommand) {
-        let _ = (now, command);
-        todo!()
-    }
-    pub fn poll_output(&mut self) -> UaOutput {
-        todo!()
-    }
-    pub fn counts(&self) -> UaCounts {
-        todo!()
-    }
+    /// Sessions and what is left of ended ones until the answers to their last requests came or timed out.
+    pub dialogs: usize,
 }

@@ -1,0 +1,264 @@
+//! One dialog (RFC 3261 §12): identifiers, CSeq numbers, route set, remote target, and the next hop that follows from them.
+//!
+//! In: the INVITE and the response (or request) that made or refreshed it. Out: the parts of an in-dialog request.
+
+use super::headers::{Name, NameAddr};
+use super::message::Message;
+use super::uri::Uri;
+use super::{Flow, Transport};
+use std::net::{IpAddr, SocketAddr};
+
+/// A request lower than (or equal to) the last one: 500 (§12.2.2).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct OutOfOrder;
+
+/// One Route value: the text as it came, and what it says.
+#[derive(Clone, Debug)]
+struct Hop {
+    text: String,
+    uri: Uri,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Dialog {
+    pub call_id: String,
+    pub local_tag: String,
+    /// Empty for an RFC 2543 peer without tags.
+    pub remote_tag: String,
+    /// From of our requests, without tag.
+    local: String,
+    /// To of our requests, without tag.
+    remote: String,
+    pub local_cseq: u32,
+    pub remote_cseq: Option<u32>,
+    remote_target: Uri,
+    routes: Vec<Hop>,
+    /// Where the peer's last target refresh (or our INVITE's response) came from.
+    pub flow: Flow,
+    /// The peer's Contact cannot be reached as written: it sits behind a NAT.
+    behind_nat: bool,
+    /// The stream connection of `flow` is gone.
+    flow_lost: bool,
+    /// We made the Call-ID (back-off of §14.1).
+    pub owns_call_id: bool,
+}
+
+/// Where an in-dialog request goes and which headers bring it there (§12.2.1.1).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub request_uri: String,
+    pub routes: Vec<String>,
+    pub flow: Flow,
+}
+
+impl Dialog {
+    /// The dialog of an INVITE we answer (§12.1.1). `None`: Contact or Record-Route cannot be read.
+    pub fn callee(invite: &Message, local_tag: String, first_cseq: u32, flow: Flow) -> Option<Dialog> {
+        let remote = invite.from()?.ok()?;
+        let local = invite.to()?.ok()?;
+        let contact = invite.contact()?.ok()?;
+        Some(Dialog {
+            call_id: invite.call_id()?,
+            local_tag,
+            remote_tag: remote.tag().unwrap_or_default().to_owned(),
+            local: without_tag(&local),
+            remote: without_tag(&remote),
+            local_cseq: first_cseq,
+            remote_cseq: Some(invite.cseq()?.ok()?.number),
+            behind_nat: behind_nat(&contact.uri, invite, flow),
+            remote_target: contact.uri,
+            routes: hops(invite)?,
+            flow,
+            flow_lost: false,
+            owns_call_id: false,
+        })
+    }
+
+    /// The dialog of a 2xx to our INVITE (§12.1.2). A 2xx without usable Contact leaves the INVITE's Request-URI as target.
+    pub fn caller(invite: &Message, response: &Message, flow: Flow) -> Option<Dialog> {
+        let local = invite.from()?.ok()?;
+        let remote = response.to()?.ok()?;
+        let contact = match response.contact() {
+            Some(Ok(contact)) => contact.uri,
+            _ => invite.request_uri()?.ok()?,
+        };
+        let mut routes = hops(response)?;
+        routes.reverse();
+        Some(Dialog {
+            call_id: invite.call_id()?,
+            local_tag: local.tag()?.to_owned(),
+            remote_tag: remote.tag().unwrap_or_default().to_owned(),
+            local: without_tag(&local),
+            remote: without_tag(&remote),
+            local_cseq: invite.cseq()?.ok()?.number,
+            remote_cseq: None,
+            behind_nat: behind_nat(&contact, response, flow),
+            remote_target: contact,
+            routes,
+            flow,
+            flow_lost: false,
+            owns_call_id: true,
+        })
+    }
+
+    /// From value of our requests.
+    pub fn from(&self) -> String {
+        format!("{};tag={}", self.local, self.local_tag)
+    }
+
+    /// To value of our requests.
+    pub fn to(&self) -> String {
+        match self.remote_tag.as_str() {
+            "" => self.remote.clone(),
+            tag => format!("{};tag={tag}", self.remote),
+        }
+    }
+
+    pub fn next_cseq(&mut self) -> u32 {
+        self.local_cseq += 1;
+        self.local_cseq
+    }
+
+    /// Takes the CSeq of a new request; gaps are fine (§12.2.2).
+    pub fn take_cseq(&mut self, number: u32) -> Result<(), OutOfOrder> {
+        if self.remote_cseq.is_some_and(|last| number <= last) {
+            return Err(OutOfOrder);
+        }
+        self.remote_cseq = Some(number);
+        Ok(())
+    }
+
+    /// Target refresh by re-INVITE, UPDATE or their 2xx (§12.2.1.2, §12.2.2); the route set stays.
+    pub fn refresh(&mut self, message: &Message, flow: Flow) {
+        self.flow = flow;
+        self.flow_lost = false;
+        if let Some(Ok(contact)) = message.contact() {
+            self.behind_nat = behind_nat(&contact.uri, message, flow);
+            self.remote_target = contact.uri;
+        }
+    }
+
+    /// A stream request came by another connection: the old one is probably dead.
+    pub fn seen_on(&mut self, flow: Flow) {
+        if flow.transport.is_reliable() {
+            self.flow = flow;
+            self.flow_lost = false;
+        }
+    }
+
+    /// The connection is gone: further requests try the Contact (TRN-04).
+    pub fn lost(&mut self, flow: Flow) {
+        self.flow_lost |= self.flow.transport.is_reliable() && self.flow == flow;
+    }
+
+    /// Request-URI, Route and next hop, with loose and strict routing.
+    pub fn target(&self) -> Target {
+        let texts = || self.routes.iter().map(|hop| hop.text.clone());
+        let flow = self.next_hop();
+        match self.routes.first() {
+            None => Target { request_uri: plain(&self.remote_target), routes: Vec::new(), flow },
+            Some(first) if first.uri.param("lr").is_some() => {
+                Target { request_uri: plain(&self.remote_target), routes: texts().collect(), flow }
+            }
+            Some(strict) => {
+                let last = format!("<{}>", self.remote_target);
+                Target { request_uri: plain(&strict.uri), routes: texts().skip(1).chain([last]).collect(), flow }
+            }
+        }
+    }
+
+    fn next_hop(&self) -> Flow {
+        let hop = self.routes.first().map_or(&self.remote_target, |hop| &hop.uri);
+        let reachable = !(self.behind_nat && self.routes.is_empty());
+        let use_address = match self.flow.transport {
+            Transport::Udp => reachable,
+            Transport::Tcp | Transport::Tls => self.flow_lost,
+        };
+        match address(hop, self.flow.transport) {
+            Some(remote) if use_address && remote.is_ipv4() == self.flow.remote.is_ipv4() => {
+                Flow { remote, conn: 0, ..self.flow }
+            }
+            _ => self.flow,
+        }
+    }
+}
+
+/// The socket address of a URI whose host is an IP literal and whose transport is the dialog's.
+fn address(uri: &Uri, transport: Transport) -> Option<SocketAddr> {
+    let named = uri.param("transport").flatten().unwrap_or(transport.via_token());
+    if !named.eq_ignore_ascii_case(transport.via_token()) && !(transport == Transport::Tls && named.eq_ignore_ascii_case("tcp")) {
+        return None;
+    }
+    let secure = transport == Transport::Tls;
+    if uri.scheme() == "sips" && !secure {
+        return None;
+    }
+    Some(SocketAddr::new(uri.host_ip()?, uri.port().unwrap_or(if secure { 5061 } else { 5060 })))
+}
+
+/// A private Contact of a peer whose packets come from elsewhere. Two Vias with a truthful first one are a proxy, no NAT:
+/// it may have left the path, then the Contact is right.
+fn behind_nat(contact: &Uri, message: &Message, flow: Flow) -> bool {
+    let Some(host) = contact.host_ip() else { return false };
+    if !is_private(host) || host == flow.remote.ip() {
+        return false;
+    }
+    let by_proxy = message.is_request()
+        && message.vias().is_ok_and(|vias| {
+            vias.len() > 1 && vias.first().and_then(|v| v.host.parse::<IpAddr>().ok()) == Some(flow.remote.ip())
+        });
+    !by_proxy
+}
+
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64; // RFC 6598
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || shared
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
+fn hops(message: &Message) -> Option<Vec<Hop>> {
+    let texts = message.values(&Name::RecordRoute);
+    let parsed = message.addresses(&Name::RecordRoute).ok()?;
+    (texts.len() == parsed.len())
+        .then(|| texts.into_iter().zip(parsed).map(|(text, address)| Hop { text, uri: address.uri }).collect())
+}
+
+/// A Request-URI has no headers part (§19.1.5).
+fn plain(uri: &Uri) -> String {
+    uri.as_str().split('?').next().unwrap_or_default().to_owned()
+}
+
+/// Our or the peer's address as a name-addr with its parameters, except the tag.
+fn without_tag(address: &NameAddr) -> String {
+    let mut text = String::new();
+    if let Some(display) = &address.display {
+        text.push('"');
+        for c in display.chars() {
+            if matches!(c, '"' | '\\') {
+                text.push('\\');
+            }
+            text.push(c);
+        }
+        text.push_str("\" ");
+    }
+    text.push('<');
+    text.push_str(address.uri.as_str());
+    text.push('>');
+    for (name, value) in address.params.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("tag")) {
+        text.push(';');
+        text.push_str(name);
+        if let Some(value) = value {
+            text.push('=');
+            let token = !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || "-.!%*_+`'~:[]".contains(c));
+            match token {
+                true => text.push_str(value),
+                false => text.push_str(&format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))),
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,284 @@
+//! One INVITE session, callee or caller, from the INVITE to the last response of its BYE (RFC 3261 §9, §12–15, RFC 5407).
+//!
+//! `callee`: INVITE to ACK. `caller`: INVITE to 2xx, CANCEL, forks. `in_dialog`: requests of the peer, INFO. `reinvite`: both ways.
+//! `refer`: our REFER and its NOTIFYs. Here: the state, own requests, timers, the end. Outputs go to the shared [`Core`].
+//!
+//! `Ended` is told once, on the way into `Mortal`; what follows is only answers and ACKs until the last client transaction is gone.
+
+mod callee;
+mod caller;
+mod in_dialog;
+mod refer;
+mod reinvite;
+
+use super::Flow;
+use super::dialog::Dialog;
+use super::headers::{Name, Reason};
+use super::message::{Message, Method};
+use super::timers::{SESSION_TIMERS, Timer};
+use super::transaction::Purpose;
+use super::user_agent::core::{Core, reason_value};
+use super::user_agent::{SessionEnd, SessionId, UaEvent};
+use bytes::Bytes;
+use callee::PendingOk;
+use caller::SentAck;
+use refer::Refer;
+use reinvite::{OwnReinvite, PeerOffer};
+use std::time::Instant;
+
+/// Where the session stands; names as in RFC 5407 §2.
+#[derive(Debug)]
+enum Phase {
+    /// Callee, no final response yet (Preparative, Early).
+    Incoming { invite: Box<Message>, tx: u64 },
+    /// Callee, 2xx sent, no ACK yet. A wish to hang up waits for the ACK (DLG-09).
+    Moratorium { hangup: Option<Option<Reason>> },
+    /// Caller, no 2xx yet.
+    Calling(Box<Outgoing>),
+    Established,
+    /// Ended; answers to what is under way are still taken.
+    Mortal,
+}
+
+/// A call of ours before its 2xx.
+#[derive(Debug)]
+struct Outgoing {
+    /// Tags of the early dialogs.
+    early: Vec<String>,
+    /// A 1xx came: CANCEL may be sent (§9.1).
+    provisional: bool,
+    hangup: Option<Option<Reason>>,
+    cancelled: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    id: SessionId,
+    call_id: String,
+    local_tag: String,
+    phase: Phase,
+    /// `None` only for a caller before the 2xx.
+    dialog: Option<Dialog>,
+    /// Our 2xx that waits for its ACK.
+    pending_ok: Option<PendingOk>,
+    /// The peer's re-INVITE or UPDATE that waits for our owner.
+    peer_offer: Option<PeerOffer>,
+    own_reinvite: Option<OwnReinvite>,
+    /// Our INVITE, for ACK, CANCEL and forks; while its transaction lives.
+    own_invite: Option<Message>,
+    /// Client transaction of our INVITE or re-INVITE that has no final response yet.
+    invite_tx: Option<u64>,
+    /// CSeq of a 2xx with an offer whose ACK waits for the owner's answer.
+    answer_wanted: Option<u32>,
+    acks: Vec<SentAck>,
+    refer: Option<Refer>,
+    open_clients: usize,
+    open_servers: usize,
+}
+
+impl Session {
+    fn new(id: SessionId, call_id: String, local_tag: String, phase: Phase, dialog: Option<Dialog>) -> Session {
+        Session {
+            id,
+            call_id,
+            local_tag,
+            phase,
+            dialog,
+            pending_ok: None,
+            peer_offer: None,
+            own_reinvite: None,
+            own_invite: None,
+            invite_tx: None,
+            answer_wanted: None,
+            acks: Vec::new(),
+            refer: None,
+            open_clients: 0,
+            open_servers: 0,
+        }
+    }
+
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+    pub fn call_id(&self) -> &str {
+        &self.call_id
+    }
+    pub fn local_tag(&self) -> &str {
+        &self.local_tag
+    }
+
+    /// Whether the tag is that of the peer, or of an early dialog.
+    pub fn is_peer(&self, tag: &str) -> bool {
+        match (&self.dialog, &self.phase) {
+            (Some(dialog), _) => dialog.remote_tag == tag,
+            (None, Phase::Calling(out)) => out.early.iter().any(|early| early == tag),
+            (None, _) => false,
+        }
+    }
+
+    /// Nothing is left to be answered.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.phase, Phase::Mortal) && self.open_clients == 0
+    }
+
+    pub fn server_opened(&mut self) {
+        self.open_servers += 1;
+    }
+    pub fn server_gone(&mut self) {
+        self.open_servers = self.open_servers.saturating_sub(1);
+    }
+    pub fn client_gone(&mut self, purpose: Purpose, tx: u64) {
+        self.open_clients = self.open_clients.saturating_sub(1);
+        if self.invite_tx == Some(tx) {
+            self.invite_tx = None;
+        }
+        if purpose == Purpose::Invite {
+            self.own_invite = None;
+        }
+    }
+
+    pub fn flow_lost(&mut self, flow: Flow) {
+        if let Some(dialog) = &mut self.dialog {
+            dialog.lost(flow);
+        }
+    }
+
+    /// Sends an in-dialog request in a transaction of its own.
+    fn send(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        method: Method,
+        purpose: Purpose,
+        headers: &[(Name, String)],
+        body: Option<(&str, Vec<u8>)>,
+    ) -> Option<(u64, u32)> {
+        let dialog = self.dialog.as_mut()?;
+        let cseq = dialog.next_cseq();
+        let (branch, flow, mut request) = core.in_dialog(dialog, &method, cseq);
+        for (name, value) in headers {
+            request = request.header(name.clone(), value);
+        }
+        if let Some((content_type, body)) = body {
+            request = request.body(content_type, body);
+        }
+        self.open_clients += 1;
+        let tx = core.store.start(&mut core.io, now, flow, branch, request.build(), self.id, purpose);
+        Some((tx, cseq))
+    }
+
+    fn bye(&mut self, core: &mut Core, now: Instant, reason: Option<&Reason>) {
+        let headers: Vec<_> = reason.map(|r| (Name::Reason, reason_value(r))).into_iter().collect();
+        self.send(core, now, Method::Bye, Purpose::Bye, &headers, None);
+    }
+
+    /// Tells the end, once, and stops whatever runs for the session.
+    fn finish(&mut self, core: &mut Core, now: Instant, end: SessionEnd) {
+        if matches!(self.phase, Phase::Mortal) {
+            return;
+        }
+        self.phase = Phase::Mortal;
+        // DLG-08: a re-INVITE of the peer that nobody will answer any more.
+        if let Some(offer) = self.peer_offer.take() {
+            self.refuse(core, now, &offer, 487);
+        }
+        self.pending_ok = None;
+        self.own_reinvite = None;
+        self.answer_wanted = None;
+        self.unknown_refer(core);
+        for timer in SESSION_TIMERS {
+            core.stop(self.id, timer);
+        }
+        if self.invite_tx.is_some() {
+            core.start(now, self.id, Timer::CancelLimit, core.io.times.t1_64());
+        }
+        core.live = core.live.saturating_sub(1);
+        core.event(UaEvent::Ended { session: self.id, end });
+    }
+
+    /// DLG-06: the dialog is gone (481), or the peer is (408, 503): BYE on the off chance, then the end.
+    fn lost_peer(&mut self, core: &mut Core, now: Instant, status: u16, reason: Vec<Reason>) {
+        if matches!(self.phase, Phase::Mortal) {
+            return;
+        }
+        if status != 481 {
+            self.bye(core, now, None);
+        }
+        self.finish(core, now, SessionEnd::Failed { status, reason });
+    }
+
+    /// BYE, CANCEL or a refusal, as the state asks.
+    pub fn hangup(&mut self, core: &mut Core, now: Instant, reason: Option<Reason>) {
+        match &mut self.phase {
+            Phase::Incoming { .. } => {
+                let headers = reason.iter().map(|r| (Name::Reason, reason_value(r))).collect();
+                self.reject(core, now, 480, headers);
+            }
+            Phase::Moratorium { hangup } => *hangup = Some(hangup.take().flatten().or(reason)),
+            Phase::Calling(out) => {
+                out.hangup = Some(out.hangup.take().flatten().or(reason));
+                self.try_cancel(core, now);
+            }
+            Phase::Established => {
+                self.ack_without_answer(core, now);
+                self.bye(core, now, reason.as_ref());
+                self.finish(core, now, SessionEnd::Local);
+            }
+            Phase::Mortal => {}
+        }
+    }
+
+    pub fn response(&mut self, core: &mut Core, now: Instant, purpose: Purpose, flow: Flow, message: &Message) {
+        let Some(status) = message.status() else { return };
+        match purpose {
+            Purpose::Invite => self.invite_response(core, now, flow, message, status),
+            Purpose::Reinvite => self.reinvite_response(core, now, flow, message, status),
+            Purpose::Refer => self.refer_response(core, now, message, status),
+            Purpose::Info if matches!(status, 408 | 481) => self.lost_peer(core, now, status, message.reasons()),
+            // A refused BYE ends the session like any other (§15.1.1); no challenge is answered (AUT-04).
+            Purpose::Info | Purpose::Bye | Purpose::Cancel => {}
+        }
+    }
+
+    /// A request of ours got no final response.
+    pub fn failed(&mut self, core: &mut Core, now: Instant, purpose: Purpose, status: u16) {
+        match purpose {
+            Purpose::Invite => self.invite_refused(core, now, status, Vec::new()),
+            Purpose::Reinvite | Purpose::Info => {
+                self.invite_tx = self.invite_tx.filter(|_| purpose != Purpose::Reinvite);
+                self.lost_peer(core, now, status, Vec::new());
+            }
+            Purpose::Refer => {
+                self.refer_refused(core, status);
+                self.lost_peer(core, now, status, Vec::new());
+            }
+            // CancelLimit runs for the INVITE; a BYE has nothing behind it.
+            Purpose::Bye | Purpose::Cancel => {}
+        }
+    }
+
+    pub fn timer(&mut self, core: &mut Core, now: Instant, timer: Timer) {
+        match timer {
+            Timer::OkRepeat => self.repeat_ok(core, now),
+            Timer::OkLimit => self.no_ack(core, now),
+            Timer::RingRepeat => self.repeat_ring(core, now),
+            Timer::Glare => self.try_reinvite(core, now),
+            Timer::ReinviteLimit => self.lost_peer(core, now, 408, Vec::new()),
+            Timer::CancelLimit => {
+                if let Some(tx) = self.invite_tx.take() {
+                    core.store.abandon(&mut core.io, now, tx);
+                }
+                self.finish(core, now, SessionEnd::Local);
+            }
+            Timer::AnswerLimit => self.hangup(core, now, None),
+            Timer::ReferNotify => self.refer_overdue(core),
+            // Transaction timers have another owner.
+            _ => {}
+        }
+    }
+}
+
+/// An SDP body, if there is one to send.
+fn sdp_body(sdp: Option<&Bytes>) -> Option<(&'static str, Vec<u8>)> {
+    sdp.filter(|sdp| !sdp.is_empty()).map(|sdp| (super::user_agent::core::ACCEPT, sdp.to_vec()))
+}

@@ -1,0 +1,175 @@
+//! What every session shares: configuration, random numbers, transactions, timers, outputs, and the headers we write.
+
+use super::types::{UaConfig, UaEvent, UaOutput};
+use crate::sip::dialog::Dialog;
+use crate::sip::headers::{Name, Reason};
+use crate::sip::message::{Builder, Message, Method};
+use crate::sip::random::{Random, hex};
+use crate::sip::timers::{Owner, Timer};
+use crate::sip::transaction::{Io, Store, reply_flow};
+use crate::sip::user_agent::SessionId;
+use crate::sip::{Flow, Transport};
+use bytes::Bytes;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Methods we take (REFER is answered 603).
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
+/// Bodies we take in an INVITE.
+pub(crate) const ACCEPT: &str = "application/sdp";
+/// We can do without the subscription of our REFER (RFC 4488). No 100rel, no timer: they are not offered.
+pub(crate) const SUPPORTED: &str = "norefersub";
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub config: UaConfig,
+    pub random: Random,
+    pub io: Io,
+    pub store: Store,
+    /// Key of the To-tags of stateless responses.
+    secret: u64,
+    /// Sessions that have not ended.
+    pub live: usize,
+    /// Requests dropped because a store was full.
+    pub dropped: u64,
+}
+
+impl Core {
+    pub fn new(config: UaConfig) -> Core {
+        let mut random = Random::new(config.seed);
+        let secret = random.secret();
+        Core { config, random, io: Io::default(), store: Store::default(), secret, live: 0, dropped: 0 }
+    }
+
+    pub fn event(&mut self, event: UaEvent) {
+        self.io.out.push_back(UaOutput::Event(event));
+    }
+
+    pub fn start(&mut self, now: Instant, session: SessionId, timer: Timer, after: Duration) {
+        self.io.timers.set(Owner::Session(session), timer, now + after);
+    }
+
+    pub fn stop(&mut self, session: SessionId, timer: Timer) {
+        self.io.timers.stop(Owner::Session(session), timer);
+    }
+
+    pub fn is_running(&self, session: SessionId, timer: Timer) -> bool {
+        self.io.timers.is_running(Owner::Session(session), timer)
+    }
+
+    /// The advertised address for a flow: its transport and address family, else its transport. `None`: transport not in use.
+    pub fn advertised(&self, flow: Flow) -> Option<SocketAddr> {
+        let of_transport = || self.config.advertised.iter().filter(|(t, _)| *t == flow.transport).map(|(_, a)| *a);
+        of_transport().find(|a| a.is_ipv4() == flow.remote.is_ipv4()).or_else(|| of_transport().next())
+    }
+
+    fn own_address(&self, flow: Flow) -> SocketAddr {
+        self.advertised(flow).unwrap_or(flow.local)
+    }
+
+    /// Whether a response's Via names us.
+    pub fn is_our_via(&self, host: &str, flow: Flow) -> bool {
+        let Ok(ip) = host.parse() else { return false };
+        flow.local.ip() == ip || self.config.advertised.iter().any(|(_, a)| a.ip() == ip)
+    }
+
+    pub fn contact(&self, flow: Flow) -> String {
+        let (user, at) = (&self.config.contact_user, self.own_address(flow));
+        let transport = match flow.transport {
+            Transport::Udp => "",
+            Transport::Tcp => ";transport=tcp",
+            Transport::Tls => ";transport=tls",
+        };
+        match user.as_str() {
+            "" => format!("<sip:{at}{transport}>"),
+            user => format!("<sip:{user}@{at}{transport}>"),
+        }
+    }
+
+    /// A new branch and the Via with it.
+    pub fn via(&mut self, flow: Flow) -> (String, String) {
+        let branch = self.random.branch();
+        let via = format!("SIP/2.0/{} {};branch={branch};rport", flow.transport.via_token(), self.own_address(flow));
+        (branch, via)
+    }
+
+    /// An in-dialog request up to its own headers: branch, flow, builder (RFC 3261 §12.2.1.1).
+    pub fn in_dialog(&mut self, dialog: &Dialog, method: &Method, cseq: u32) -> (String, Flow, Builder) {
+        let target = dialog.target();
+        let (branch, via) = self.via(target.flow);
+        let mut request = Builder::request(method, &target.request_uri).header(Name::Via, via).header(Name::MaxForwards, "70");
+        for route in target.routes {
+            request = request.header(Name::Route, route);
+        }
+        request = request
+            .header(Name::From, dialog.from())
+            .header(Name::To, dialog.to())
+            .header(Name::CallId, &dialog.call_id)
+            .header(Name::CSeq, format!("{cseq} {}", method.as_str()));
+        (branch, target.flow, request)
+    }
+
+    /// The ACK of a 2xx: a request of its own on the route set (§13.2.2.4).
+    pub fn ack(&mut self, dialog: &Dialog, cseq: u32, sdp: Option<&Bytes>) -> (Flow, Bytes) {
+        let (_, flow, mut ack) = self.in_dialog(dialog, &Method::Ack, cseq);
+        if let Some(sdp) = sdp {
+            ack = ack.body(ACCEPT, sdp.to_vec());
+        }
+        (flow, ack.build().as_bytes().clone())
+    }
+
+    /// A response with our capabilities and Contact (2xx of INVITE, UPDATE, OPTIONS).
+    pub fn capable(&self, request: &Message, status: u16, to_tag: &str, flow: Flow) -> Builder {
+        Builder::response(request, status, "", Some(to_tag))
+            .header(Name::Contact, self.contact(flow))
+            .header(Name::Allow, ALLOW)
+            .header(Name::Accept, ACCEPT)
+            .header(Name::Supported, SUPPORTED)
+    }
+
+    /// Sends a response in its transaction.
+    pub fn respond(&mut self, now: Instant, tx: u64, status: u16, response: Builder) -> Bytes {
+        let message = response.build();
+        self.store.respond(&mut self.io, now, tx, status, &message);
+        message.as_bytes().clone()
+    }
+
+    /// Answers without a transaction (§8.2.7): a copy of the request gets the same bytes again, a flood costs no memory.
+    pub fn respond_stateless(&mut self, flow: Flow, request: &Message, status: u16, headers: &[(Name, &str)]) {
+        if request.method() == Method::Ack {
+            return;
+        }
+        let mut response = Builder::response(request, status, "", Some(&self.stateless_tag(request)));
+        for (name, value) in headers {
+            response = response.header(name.clone(), value);
+        }
+        let bytes = response.build().as_bytes().clone();
+        self.io.send(reply_flow(flow, request), bytes);
+    }
+
+    /// A To-tag that only we can make, the same for each copy of a request.
+    pub fn stateless_tag(&self, request: &Message) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.secret.hash(&mut hasher);
+        request.call_id().hash(&mut hasher);
+        request.value(&Name::From).hash(&mut hasher);
+        request.value(&Name::CSeq).hash(&mut hasher);
+        if let Some(Ok(via)) = request.top_via() {
+            (via.host, via.port, via.branch).hash(&mut hasher);
+        }
+        hex(hasher.finish())
+    }
+}
+
+/// A Reason header value (RFC 3326).
+pub(crate) fn reason_value(reason: &Reason) -> String {
+    let mut value = reason.protocol.clone();
+    if let Some(cause) = reason.cause {
+        value.push_str(&format!(";cause={cause}"));
+    }
+    if let Some(text) = &reason.text {
+        value.push_str(&format!(";text=\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")));
+    }
+    value
+}

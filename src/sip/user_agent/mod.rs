@@ -1,0 +1,153 @@
+//! One SIP user agent for both roles: transactions, dialogs and INVITE sessions behind three calls.
+//!
+//! `handle_message` / `handle_timeout` / `command`, then `poll_output` drained down to [`UaOutput::Timeout`].
+//!
+//! `types`: what goes in and out. `request`: the checks of RFC 3261 §8.2 and the way into a dialog. `core`: what the sessions
+//! share. The sessions are in `sip::invite_session`, the transactions in `sip::transaction`.
+
+pub(crate) mod core;
+pub(crate) mod request;
+mod types;
+
+pub use types::*;
+
+use self::core::Core;
+use super::Flow;
+use super::invite_session::Session;
+use super::message::{Message, ParseFailure, fill_received};
+use super::timers::{Owner, SESSION_TIMERS};
+use super::transaction::Notice;
+use std::collections::HashMap;
+use std::time::Instant;
+
+/// The machine. See the module's map.
+pub struct UserAgent {
+    core: Core,
+    sessions: HashMap<SessionId, Session>,
+    /// Call-ID and our tag of every session.
+    dialogs: HashMap<(String, String), SessionId>,
+    next_session: u64,
+}
+
+impl UserAgent {
+    pub fn new(config: UaConfig) -> UserAgent {
+        UserAgent { core: Core::new(config), sessions: HashMap::new(), dialogs: HashMap::new(), next_session: 0 }
+    }
+
+    /// A handle for an own call, to be used in [`UaCommand::Invite`].
+    pub fn new_session_id(&mut self) -> SessionId {
+        self.next_session += 1;
+        SessionId(self.next_session)
+    }
+
+    /// A message (or what could be read of a malformed one, which gets its 400) that came by `flow`.
+    pub fn handle_message(&mut self, now: Instant, flow: Flow, message: Result<Message, ParseFailure>) {
+        match message {
+            Err(failure) => self.malformed(flow, failure),
+            Ok(message) if message.is_request() => self.request(now, flow, fill_received(&message, flow.remote)),
+            Ok(message) => self.response(now, flow, &message),
+        }
+        self.settle(now);
+    }
+
+    /// The flow could not send or was closed: transactions on it fail (TRN-11, TXN-11).
+    pub fn handle_transport_error(&mut self, now: Instant, flow: Flow) {
+        if flow.transport.is_reliable() {
+            for session in self.sessions.values_mut() {
+                session.flow_lost(flow);
+            }
+        }
+        self.core.store.transport_error(&mut self.core.io, now, flow);
+        self.settle(now);
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((owner, timer)) = self.core.io.timers.pop_due(now) {
+            match owner {
+                Owner::Client(_) | Owner::Server(_) => self.core.store.timer(&mut self.core.io, now, owner, timer),
+                Owner::Session(id) => self.with(id, |session, core| session.timer(core, now, timer)),
+            }
+            self.settle(now);
+        }
+    }
+
+    pub fn command(&mut self, now: Instant, command: UaCommand) {
+        use UaCommand::*;
+        match command {
+            Invite { session, flow, target, from, sdp, headers } => {
+                if !self.sessions.contains_key(&session)
+                    && let Some(new) = Session::calling(&mut self.core, now, session, flow, &target, &from, sdp, headers)
+                {
+                    self.insert(new);
+                }
+            }
+            Ring { session } => self.with(session, |s, core| s.provisional(core, now, 180, None)),
+            Progress { session, status, sdp } => self.with(session, |s, core| s.provisional(core, now, status, sdp)),
+            Accept { session, sdp } => self.with(session, |s, core| s.accept(core, now, sdp)),
+            Reject { session, status, headers } => self.with(session, |s, core| s.reject(core, now, status, headers)),
+            AnswerReinvite { session, answer } => self.with(session, |s, core| s.answer_reinvite(core, now, answer)),
+            Hangup { session, reason } => self.with(session, |s, core| s.hangup(core, now, reason)),
+            AnswerInAck { session, sdp } => self.with(session, |s, core| s.answer_in_ack(core, now, sdp)),
+            Reinvite { session, sdp } => self.with(session, |s, core| s.reinvite(core, now, sdp)),
+            Refer { session, refer_to, referred_by } => {
+                self.with(session, |s, core| s.refer(core, now, &refer_to, referred_by.as_deref()));
+            }
+            Info { session, content_type, body } => self.with(session, |s, core| s.info(core, now, &content_type, body)),
+        }
+        self.settle(now);
+    }
+
+    pub fn poll_output(&mut self) -> UaOutput {
+        self.core.io.out.pop_front().unwrap_or_else(|| UaOutput::Timeout(self.core.io.timers.next()))
+    }
+
+    pub fn counts(&self) -> UaCounts {
+        UaCounts {
+            sessions: self.core.live,
+            client_transactions: self.core.store.clients(),
+            server_transactions: self.core.store.servers(),
+            timers: self.core.io.timers.len(),
+            dialogs: self.sessions.len(),
+        }
+    }
+
+    /// Requests dropped so far because the transaction store was full.
+    pub fn dropped(&self) -> u64 {
+        self.core.dropped
+    }
+
+    fn insert(&mut self, session: Session) {
+        self.dialogs.insert((session.call_id().to_owned(), session.local_tag().to_owned()), session.id());
+        self.sessions.insert(session.id(), session);
+    }
+
+    /// Runs one step of a session and forgets it when nothing of it is left.
+    fn with(&mut self, id: SessionId, step: impl FnOnce(&mut Session, &mut Core)) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        step(session, &mut self.core);
+        if session.is_gone() {
+            self.dialogs.remove(&(session.call_id().to_owned(), session.local_tag().to_owned()));
+            self.sessions.remove(&id);
+            for timer in SESSION_TIMERS {
+                self.core.stop(id, timer);
+            }
+        }
+    }
+
+    /// Gives the sessions what the transactions have to tell.
+    fn settle(&mut self, now: Instant) {
+        while let Some(notice) = self.core.io.notices.pop_front() {
+            match notice {
+                Notice::Response { session, purpose, flow, message } => {
+                    self.with(session, |s, core| s.response(core, now, purpose, flow, &message));
+                }
+                Notice::ClientFailed { session, purpose, status } => {
+                    self.with(session, |s, core| s.failed(core, now, purpose, status));
+                }
+                Notice::ClientGone { session, purpose, tx } => self.with(session, |s, _| s.client_gone(purpose, tx)),
+                Notice::ServerFailed { session, tx } => self.with(session, |s, core| s.server_failed(core, now, tx)),
+                Notice::ServerGone { session } => self.with(session, |s, _| s.server_gone()),
+            }
+        }
+    }
+}
