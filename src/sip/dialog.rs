@@ -52,11 +52,15 @@ pub(crate) struct Target {
 }
 
 impl Dialog {
-    /// The dialog of an INVITE we answer (§12.1.1). `None`: Contact or Record-Route cannot be read.
+    /// The dialog of an INVITE we answer (§12.1.1). `None`: Contact or Record-Route cannot be read. An RFC 2543 peer without
+    /// Contact is reached at its From.
     pub fn callee(invite: &Message, local_tag: String, first_cseq: u32, flow: Flow) -> Option<Dialog> {
         let remote = invite.from()?.ok()?;
         let local = invite.to()?.ok()?;
-        let contact = invite.contact()?.ok()?;
+        let contact = match invite.contact() {
+            Some(contact) => contact.ok()?.uri,
+            None => remote.uri.clone(),
+        };
         Some(Dialog {
             call_id: invite.call_id()?,
             local_tag,
@@ -65,8 +69,8 @@ impl Dialog {
             remote: without_tag(&remote),
             local_cseq: first_cseq,
             remote_cseq: Some(invite.cseq()?.ok()?.number),
-            behind_nat: behind_nat(&contact.uri, invite, flow),
-            remote_target: contact.uri,
+            behind_nat: behind_nat(&contact, invite, flow),
+            remote_target: contact,
             routes: hops(invite)?,
             flow,
             flow_lost: false,
@@ -186,7 +190,9 @@ impl Dialog {
 /// The socket address of a URI whose host is an IP literal and whose transport is the dialog's.
 fn address(uri: &Uri, transport: Transport) -> Option<SocketAddr> {
     let named = uri.param("transport").flatten().unwrap_or(transport.via_token());
-    if !named.eq_ignore_ascii_case(transport.via_token()) && !(transport == Transport::Tls && named.eq_ignore_ascii_case("tcp")) {
+    if !named.eq_ignore_ascii_case(transport.via_token())
+        && !(transport == Transport::Tls && named.eq_ignore_ascii_case("tcp"))
+    {
         return None;
     }
     let secure = transport == Transport::Tls;
@@ -253,7 +259,8 @@ fn without_tag(address: &NameAddr) -> String {
         text.push_str(name);
         if let Some(value) = value {
             text.push('=');
-            let token = !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || "-.!%*_+`'~:[]".contains(c));
+            let token =
+                !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || "-.!%*_+`'~:[]".contains(c));
             match token {
                 true => text.push_str(value),
                 false => text.push_str(&format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))),

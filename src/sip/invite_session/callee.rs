@@ -23,7 +23,6 @@ pub(super) struct PendingOk {
     pub bytes: Bytes,
     /// Running interval of its repetition.
     pub interval: Duration,
-    pub initial: bool,
     /// It carries our offer, the ACK brings the answer.
     pub offered: bool,
 }
@@ -86,23 +85,13 @@ impl Session {
         let cseq = invite.cseq().and_then(Result::ok).map_or(cseq, |c| c.number);
         let bytes = core.respond(now, tx, 200, response);
         self.phase = Phase::Moratorium { hangup: None };
-        self.await_ack(core, now, tx, cseq, bytes, true, offered);
+        self.await_ack(core, now, tx, cseq, bytes, offered);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of a PendingOk")]
-    pub(super) fn await_ack(
-        &mut self,
-        core: &mut Core,
-        now: Instant,
-        tx: u64,
-        cseq: u32,
-        bytes: Bytes,
-        initial: bool,
-        offered: bool,
-    ) {
+    pub(super) fn await_ack(&mut self, core: &mut Core, now: Instant, tx: u64, cseq: u32, bytes: Bytes, offered: bool) {
         let Some(flow) = core.store.reply_flow(tx) else { return };
         let interval = core.io.times.t1;
-        self.pending_ok = Some(PendingOk { cseq, flow, bytes, interval, initial, offered });
+        self.pending_ok = Some(PendingOk { cseq, flow, bytes, interval, offered });
         core.start(now, self.id, Timer::OkRepeat, interval);
         core.start(now, self.id, Timer::OkLimit, core.io.times.t1_64());
     }

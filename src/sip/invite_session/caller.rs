@@ -44,9 +44,11 @@ impl Session {
             return None;
         }
         let (branch, via) = core.via(flow);
-        let (tag, call_id, cseq) = (core.random.token(), core.random.token() + &core.random.token(), core.random.cseq());
+        let (tag, call_id, cseq) =
+            (core.random.token(), core.random.token() + &core.random.token(), core.random.cseq());
         let to = target.as_str();
-        let mut invite = Builder::request(&Method::Invite, to.split('?').next().unwrap_or_default()).header(Name::Via, via);
+        let mut invite =
+            Builder::request(&Method::Invite, to.split('?').next().unwrap_or_default()).header(Name::Via, via);
         // DLG-16: a call placed because of another one brings its own count.
         if !headers.iter().any(|(name, _)| *name == Name::MaxForwards) {
             invite = invite.header(Name::MaxForwards, "70");
@@ -75,7 +77,14 @@ impl Session {
         Some(session)
     }
 
-    pub(super) fn invite_response(&mut self, core: &mut Core, now: Instant, flow: Flow, message: &Message, status: u16) {
+    pub(super) fn invite_response(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        flow: Flow,
+        message: &Message,
+        status: u16,
+    ) {
         match (&mut self.phase, status) {
             (Phase::Calling(out), 100..=199) => {
                 out.provisional = true;
@@ -136,7 +145,9 @@ impl Session {
     /// A copy of a 2xx gets its ACK again; one of another fork gets ACK and BYE (§13.2.2.4).
     fn further_ok(&mut self, core: &mut Core, now: Instant, flow: Flow, message: &Message) {
         self.invite_tx = None;
-        let Some(dialog) = self.own_invite.as_ref().and_then(|invite| Dialog::caller(invite, message, flow)) else { return };
+        let Some(dialog) = self.own_invite.as_ref().and_then(|invite| Dialog::caller(invite, message, flow)) else {
+            return;
+        };
         if self.repeat_ack(core, dialog.local_cseq, &dialog.remote_tag) {
             return;
         }

@@ -30,9 +30,14 @@ use std::time::Instant;
 #[derive(Debug)]
 enum Phase {
     /// Callee, no final response yet (Preparative, Early).
-    Incoming { invite: Box<Message>, tx: u64 },
+    Incoming {
+        invite: Box<Message>,
+        tx: u64,
+    },
     /// Callee, 2xx sent, no ACK yet. A wish to hang up waits for the ACK (DLG-09).
-    Moratorium { hangup: Option<Option<Reason>> },
+    Moratorium {
+        hangup: Option<Option<Reason>>,
+    },
     /// Caller, no 2xx yet.
     Calling(Box<Outgoing>),
     Established,

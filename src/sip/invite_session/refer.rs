@@ -61,14 +61,17 @@ impl Session {
     }
 
     pub(super) fn refer_response(&mut self, core: &mut Core, now: Instant, message: &Message, status: u16) {
-        let open = self.refer.as_ref().is_some_and(|refer| !refer.done && message.cseq().is_some_and(|c| c.is_ok_and(|c| c.number == refer.cseq)));
+        let open = self.refer.as_ref().is_some_and(|refer| {
+            !refer.done && message.cseq().is_some_and(|c| c.is_ok_and(|c| c.number == refer.cseq))
+        });
         match status {
             100..=199 => {}
             200..=299 if open => {
                 let notified = self.refer.as_ref().is_some_and(|refer| refer.notified);
                 self.tell_refer(core, ReferOutcome::Accepted);
-                let no_subscription =
-                    message.value(&Name::Other("Refer-Sub".into())).is_some_and(|v| v.trim().eq_ignore_ascii_case("false"));
+                let no_subscription = message
+                    .value(&Name::Other("Refer-Sub".into()))
+                    .is_some_and(|v| v.trim().eq_ignore_ascii_case("false"));
                 if no_subscription {
                     self.close_refer(core, ReferOutcome::Unknown);
                 } else if !notified {

@@ -63,7 +63,8 @@ impl Session {
     pub(super) fn peer_update(&mut self, core: &mut Core, now: Instant, flow: Flow, tx: u64, request: &Message) {
         if request.sdp().is_none() {
             // EAR-04: a refresh only.
-            return self.agree(core, now, flow, tx, request, None);
+            self.agree(core, now, flow, tx, request, None);
+            return;
         }
         if self.owner_thinks() {
             return self.retry_later(core, now, tx, request);
@@ -91,7 +92,15 @@ impl Session {
     }
 
     /// 200; only now the target is refreshed (RFC 6141 §4.2: a refused one changes nothing).
-    fn agree(&mut self, core: &mut Core, now: Instant, flow: Flow, tx: u64, request: &Message, sdp: Option<&Bytes>) -> Bytes {
+    fn agree(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        flow: Flow,
+        tx: u64,
+        request: &Message,
+        sdp: Option<&Bytes>,
+    ) -> Bytes {
         if let Some(dialog) = &mut self.dialog {
             dialog.refresh(request, flow);
         }
@@ -118,7 +127,7 @@ impl Session {
                     && let Some(Ok(cseq)) = offer.request.cseq()
                 {
                     let offered = offer.request.sdp().is_none();
-                    self.await_ack(core, now, offer.tx, cseq.number, bytes, false, offered);
+                    self.await_ack(core, now, offer.tx, cseq.number, bytes, offered);
                 }
             }
             Err(status) => {
@@ -163,9 +172,19 @@ impl Session {
         self.invite_tx = sent.map(|(tx, _)| tx);
     }
 
-    pub(super) fn reinvite_response(&mut self, core: &mut Core, now: Instant, flow: Flow, message: &Message, status: u16) {
+    pub(super) fn reinvite_response(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        flow: Flow,
+        message: &Message,
+        status: u16,
+    ) {
         if status < 200 {
-            if !core.is_running(self.id, Timer::ReinviteLimit) && self.invite_tx.is_some() && self.own_reinvite.is_some() {
+            if !core.is_running(self.id, Timer::ReinviteLimit)
+                && self.invite_tx.is_some()
+                && self.own_reinvite.is_some()
+            {
                 core.start(now, self.id, Timer::ReinviteLimit, REINVITE_LIMIT);
             }
             return;

@@ -24,9 +24,12 @@ impl ServerKey {
         };
         let via = request.top_via()?.ok()?;
         match cookie_branch(&via) {
-            Some(branch) => {
-                Some(ServerKey::Branch { branch, host: via.host.to_ascii_lowercase(), port: sent_by_port(&via), method })
-            }
+            Some(branch) => Some(ServerKey::Branch {
+                branch,
+                host: via.host.to_ascii_lowercase(),
+                port: sent_by_port(&via),
+                method,
+            }),
             None => ServerKey::rfc2543(request, via, method),
         }
     }

@@ -195,7 +195,8 @@ impl Store {
 
     /// A response whose Via is ours. `false`: no transaction waits for it.
     pub fn response(&mut self, io: &mut Io, now: Instant, flow: Flow, message: &Message) -> bool {
-        let (Some(Ok(via)), Some(Ok(cseq)), Some(status)) = (message.top_via(), message.cseq(), message.status()) else {
+        let (Some(Ok(via)), Some(Ok(cseq)), Some(status)) = (message.top_via(), message.cseq(), message.status())
+        else {
             return false;
         };
         let Some(branch) = via.branch else { return false };
@@ -228,7 +229,14 @@ impl Store {
         self.run_client(io, now, id, vec![Action::Terminate], None);
     }
 
-    fn run_client(&mut self, io: &mut Io, now: Instant, id: u64, actions: Vec<Action>, response: Option<(&Message, Flow)>) {
+    fn run_client(
+        &mut self,
+        io: &mut Io,
+        now: Instant,
+        id: u64,
+        actions: Vec<Action>,
+        response: Option<(&Message, Flow)>,
+    ) {
         for action in actions {
             let Some(tx) = self.clients.get(&id) else { return };
             let (session, purpose) = (tx.session, tx.purpose);
@@ -367,8 +375,12 @@ impl Store {
 
     /// Sends the last response of a Proceeding INVITE again (the minute of §13.3.1.1).
     pub fn repeat_provisional(&mut self, io: &mut Io, id: u64) {
-        if let Some(ServerTransaction { machine: ServerMachine::Invite(ServerInvite::Proceeding), flow, last: Some(last), .. }) =
-            self.servers.get(&id)
+        if let Some(ServerTransaction {
+            machine: ServerMachine::Invite(ServerInvite::Proceeding),
+            flow,
+            last: Some(last),
+            ..
+        }) = self.servers.get(&id)
         {
             io.send(*flow, last.clone());
         }

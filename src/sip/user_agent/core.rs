@@ -70,7 +70,7 @@ impl Core {
 
     /// Whether a response's Via names us.
     pub fn is_our_via(&self, host: &str, flow: Flow) -> bool {
-        let Ok(ip) = host.parse() else { return false };
+        let Ok(ip) = host.parse::<std::net::IpAddr>() else { return false };
         flow.local.ip() == ip || self.config.advertised.iter().any(|(_, a)| a.ip() == ip)
     }
 
@@ -98,7 +98,8 @@ impl Core {
     pub fn in_dialog(&mut self, dialog: &Dialog, method: &Method, cseq: u32) -> (String, Flow, Builder) {
         let target = dialog.target();
         let (branch, via) = self.via(target.flow);
-        let mut request = Builder::request(method, &target.request_uri).header(Name::Via, via).header(Name::MaxForwards, "70");
+        let mut request =
+            Builder::request(method, &target.request_uri).header(Name::Via, via).header(Name::MaxForwards, "70");
         for route in target.routes {
             request = request.header(Name::Route, route);
         }

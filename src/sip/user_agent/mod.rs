@@ -76,7 +76,8 @@ impl UserAgent {
         match command {
             Invite { session, flow, target, from, sdp, headers } => {
                 if !self.sessions.contains_key(&session)
-                    && let Some(new) = Session::calling(&mut self.core, now, session, flow, &target, &from, sdp, headers)
+                    && let Some(new) =
+                        Session::calling(&mut self.core, now, session, flow, &target, &from, sdp, headers)
                 {
                     self.insert(new);
                 }
@@ -92,7 +93,9 @@ impl UserAgent {
             Refer { session, refer_to, referred_by } => {
                 self.with(session, |s, core| s.refer(core, now, &refer_to, referred_by.as_deref()));
             }
-            Info { session, content_type, body } => self.with(session, |s, core| s.info(core, now, &content_type, body)),
+            Info { session, content_type, body } => {
+                self.with(session, |s, core| s.info(core, now, &content_type, body))
+            }
         }
         self.settle(now);
     }

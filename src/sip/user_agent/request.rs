@@ -133,7 +133,8 @@ impl UserAgent {
     /// §9.2: 200 for a CANCEL whose INVITE is known, whatever it still can do; 481 otherwise.
     fn cancel(&mut self, now: Instant, flow: Flow, cancel: &Message, key: ServerKey) {
         let found = self.core.store.find(&key.cancelled());
-        let served = found.and_then(|tx| self.core.store.served(tx).map(|(session, tag)| (tx, session, tag.to_owned())));
+        let served =
+            found.and_then(|tx| self.core.store.served(tx).map(|(session, tag)| (tx, session, tag.to_owned())));
         let Some((invite, session, to_tag)) = served else {
             return self.core.respond_stateless(flow, cancel, 481, &[]);
         };
@@ -185,7 +186,9 @@ pub(crate) fn check_invite(invite: &Message) -> Result<(), Refusal> {
         let optional = invite
             .value(&Name::ContentDisposition)
             .is_some_and(|d| d.to_ascii_lowercase().replace(' ', "").contains("handling=optional"));
-        if kind != ACCEPT && !kind.starts_with("multipart/") && !optional {
+        // PAR-14: parts of a multipart body that we do not read are ignored, unless they insist.
+        let readable = kind == ACCEPT || kind.starts_with("multipart/") && invite.unsupported_required_part().is_none();
+        if !readable && !optional {
             return Err((415, vec![(Name::Accept, ACCEPT)]));
         }
     }
