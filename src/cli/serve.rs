@@ -1,14 +1,143 @@
-//! `voxtrunk serve`.
+//! `voxtrunk serve`: settings, book, then a [`Server`] until a signal ends it.
+//!
+//! SIGTERM or SIGINT: drain (no new calls, running ones may end up to `limits.drain`); a second one: at once.
+//! SIGHUP: read the dialplans again.
 
 use super::exit;
+use crate::config::ConfigError;
+use crate::config::book::Book;
+use crate::config::dialplan::Dialplan;
+use crate::config::settings::{LogFormat, Settings};
+use crate::server::Server;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Settings file. Without one: loopback only, the embedded Realtime server, the dialplans of ./dialplans.
+    #[arg(long, short, env = "VOXTRUNK_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// What answers when there is neither a settings file nor a dialplan directory.
+const BUILT_IN: &str = r#"
+instructions = "You are a friendly telephone assistant. Keep every answer to one or two short sentences."
+greeting = { say = "Hello, this is voxtrunk. How can I help you?" }
+"#;
 
 /// Runs it.
-pub fn run(_args: Args) -> ExitCode {
-    eprintln!("voxtrunk serve: not in this build");
-    exit::code(exit::FAILURE)
+pub fn run(args: Args) -> ExitCode {
+    let (settings, book) = match load(&args) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("{problem}");
+            }
+            return exit::code(exit::USAGE);
+        }
+    };
+    start_log(settings.observe.log_format);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("voxtrunk: cannot start: {error}");
+            return exit::code(exit::FAILURE);
+        }
+    };
+    match runtime.block_on(serve(settings, book)) {
+        Ok(()) => exit::code(exit::OK),
+        Err(error) => {
+            eprintln!("voxtrunk: {error}");
+            exit::code(exit::FAILURE)
+        }
+    }
+}
+
+fn load(args: &Args) -> Result<(Settings, Book), Vec<ConfigError>> {
+    let settings = Settings::load(args.config.as_deref())?;
+    if settings.is_default && !settings.dialplans.exists() {
+        println!(
+            "voxtrunk: no directory {}: every number is answered by a built-in agent; make one to have your own",
+            settings.dialplans.display()
+        );
+        return Ok((settings, Book::from_plans(vec![Dialplan::parse(Path::new("default.toml"), BUILT_IN)?])));
+    }
+    let book = Book::load(&settings.dialplans, &settings)?;
+    Ok((settings, book))
+}
+
+fn start_log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A test or an embedding program may have set one already.
+    let _ = match format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+}
+
+async fn serve(settings: Settings, book: Book) -> Result<(), String> {
+    let signals = |kind| signal(kind).map_err(|e| format!("cannot watch for signals: {e}"));
+    let (mut term, mut int, mut hup) =
+        (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?, signals(SignalKind::hangup())?);
+    let hello = hello(&settings, &book);
+    let drain = settings.limits.drain;
+    let server = Server::start(settings, book).await?;
+    println!("voxtrunk: SIP on {} (UDP and TCP); {hello}", server.sip_addr());
+    loop {
+        tokio::select! {
+            () = end(&mut term, &mut int) => break,
+            _ = hup.recv() => reload(&server).await,
+        }
+    }
+    println!("voxtrunk: no new calls; running ones may go on for {} s; a second signal ends them now", drain.as_secs());
+    tokio::select! {
+        left = server.drain(drain) => if left > 0 {
+            println!("voxtrunk: {left} calls were ended by the drain limit");
+        },
+        () = end(&mut term, &mut int) => println!("voxtrunk: ending all calls now"),
+    }
+    server.stop().await;
+    Ok(())
+}
+
+async fn end(term: &mut Signal, int: &mut Signal) {
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+async fn reload(server: &Server) {
+    match server.reload().await {
+        Ok(plans) => println!("voxtrunk: {plans} dialplans read again; running calls keep theirs"),
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("{problem}");
+            }
+            eprintln!("voxtrunk: the dialplans stay as they were");
+        }
+    }
+}
+
+/// What the one line at the start says after the address.
+fn hello(settings: &Settings, book: &Book) -> String {
+    let provider = settings.provider(None).map_or("none", |p| p.name.as_str());
+    let plans = book.plans().len();
+    let defaults =
+        if settings.is_default { " (no settings file: loopback only; see voxtrunk.example.toml)" } else { "" };
+    format!("{plans} dialplan(s) from {}; Realtime: {provider}{defaults}", settings.dialplans.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_agent_answers_every_number() {
+        let plan = Dialplan::parse(Path::new("default.toml"), BUILT_IN).unwrap();
+        assert!(Book::from_plans(vec![plan]).lookup("+15551230001").is_some());
+    }
 }

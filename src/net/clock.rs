@@ -13,3 +13,12 @@ pub fn now() -> Instant {
 pub fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64
 }
+
+/// Sleeps to an absolute instant (the media worker's tick); returns at once when it has passed.
+#[expect(clippy::disallowed_methods, reason = "the media worker's tick is the one thread that sleeps")]
+pub fn sleep_until(when: Instant) {
+    let wait = when.saturating_duration_since(now());
+    if !wait.is_zero() {
+        std::thread::sleep(wait);
+    }
+}

@@ -1,3 +1,21 @@
-//! I/O: the only place with sockets and the clock.
+//! I/O: the only place with sockets and the clock. Nothing here knows of calls, and nothing here spawns.
+//!
+//! | file | role |
+//! |---|---|
+//! | `clock` | monotonic and wall clock, the media worker's absolute sleep |
+//! | `listen` | SIP's UDP socket and TCP listener on one address |
+//! | `udp` | SIP datagrams in batches |
+//! | `tcp` | one SIP stream connection: framing, deadlines, bounded write queue |
+//! | `connections` | the table of stream connections and its caps |
+//! | `rtp_port` | RTP/RTCP port pairs with quarantine |
+//! | `epoll` | level-triggered readiness (door of rustix's epoll) |
+//! | `websocket` | the Realtime WebSocket of one call (door of tungstenite and rustls) |
 
 pub mod clock;
+pub mod connections;
+pub mod epoll;
+pub mod listen;
+pub mod rtp_port;
+pub mod tcp;
+pub mod udp;
+pub mod websocket;

@@ -1,1 +1,225 @@
 //! The server: signalling task, media workers, admission, shutdown. The only place that spawns.
+//!
+//! | file | role |
+//! |---|---|
+//! | `signalling/` | the task that owns the user agent, the SIP sockets and the routes to the workers |
+//! | `media_worker/` | plain threads with a 5 ms tick that own the calls |
+//! | `admission` | whether a new call may come in |
+//! | `dialled` | number and caller of an INVITE |
+//! | `numbers` | the book with what its plans need from the disk |
+//! | `providers` | Realtime services, ready to use; the embedded one |
+//! | `records` | the thread that writes call records and transcripts |
+//! | `notes` | happenings → log lines and metrics |
+//! | `shutdown` | drain and stop |
+//!
+//! In: [`Settings`] and [`Book`]. Out: a running [`Server`], which owns every task and thread.
+
+mod admission;
+mod dialled;
+mod media_worker;
+mod notes;
+mod numbers;
+mod providers;
+mod records;
+mod shutdown;
+mod signalling;
+
+use crate::config::book::Book;
+use crate::config::settings::Settings;
+use crate::net::clock;
+use crate::net::listen::{SipListeners, bind_sip};
+use crate::net::rtp_port::RtpPorts;
+use crate::realtime_sim::Sim;
+use crate::sip::Transport;
+use crate::sip::user_agent::{UaConfig, UaCounts, UserAgent};
+use crate::tools::http::HttpRunner;
+use media_worker::{Worker, WorkerParams, WorkerStats};
+use notes::Notes;
+use numbers::Numbers;
+use providers::Providers;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use records::Records;
+use signalling::{Parts, Request, Signalling, SignallingCounts, SipTransport};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+/// Reports of all workers that may wait; beyond, they wait in the workers.
+const REPORTS: usize = 4096;
+const REQUESTS: usize = 16;
+/// INVITE sessions beyond `max_calls` that may be there while they are refused or end.
+const SPARE_SESSIONS: usize = 1024;
+/// Server transactions live up to 32 s after their answer.
+const MAX_TRANSACTIONS: usize = 65_536;
+
+/// A running server. Dropping it stops everything at once; [`Server::stop`] is the polite way.
+pub struct Server {
+    sip: SocketAddr,
+    metrics_addr: Option<SocketAddr>,
+    settings: Arc<Settings>,
+    requests: mpsc::Sender<Request>,
+    calls: watch::Receiver<usize>,
+    stats: Vec<Arc<WorkerStats>>,
+    tasks: JoinSet<()>,
+    threads: Vec<JoinHandle<()>>,
+    sim: Option<Sim>,
+}
+
+/// Everything that could leak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub calls: usize,
+    /// SIP sessions with a call or an end to come.
+    pub routes: usize,
+    pub ports_in_use: usize,
+    pub ports_quarantined: usize,
+    /// SIP stream connections.
+    pub connections: usize,
+    /// WebSocket set-ups and tool calls that run.
+    pub jobs: usize,
+    /// Realtime WebSockets, closing ones included.
+    pub sockets: usize,
+    /// Sessions open in the embedded Realtime server.
+    pub realtime_sessions: usize,
+    pub user_agent: UaCounts,
+    /// Datagrams and connections dropped because of their source.
+    pub foreign: u64,
+    /// Calls (or ticks) that panicked.
+    pub panics: u64,
+    pub rtp_send_errors: u64,
+}
+
+impl Server {
+    /// Binds, starts threads and tasks. The error is a sentence for the operator.
+    pub async fn start(settings: Settings, book: Book) -> Result<Server, String> {
+        let numbers = Numbers::new(book).map_err(|problems| problems.join("\n"))?;
+        let listeners = bind_sip(settings.sip.listen)?;
+        let sip = listeners.addr;
+        let settings = Arc::new(settings);
+        let mut random = StdRng::from_os_rng();
+        let notes = Notes::new();
+        let (providers, sim) = Providers::start(&settings).await?;
+        let (records, records_thread) = Records::start(&settings.observe)?;
+        let mut threads = vec![records_thread];
+        let (reports_in, reports) = mpsc::channel(REPORTS);
+        let tools = HttpRunner::new()?;
+        let mut workers = Vec::new();
+        for n in 0..settings.media.workers.max(1) {
+            let (worker, thread) = Worker::start(WorkerParams {
+                name: format!("media-{n}"),
+                reports: reports_in.clone(),
+                tools: tools.clone(),
+                runtime: Handle::current(),
+                notes: notes.clone(),
+            })?;
+            workers.push(worker);
+            threads.push(thread);
+        }
+        let stats = workers.iter().map(|w| Arc::clone(w.stats())).collect();
+        let (requests, requests_out) = mpsc::channel(REQUESTS);
+        let (calls_in, calls) = watch::channel(0);
+        let parts = Parts {
+            user_agent: user_agent(&settings, sip, random.random()),
+            ports: ports(&settings, sip, random.random()),
+            transport: transport(listeners, &settings)?,
+            numbers: Arc::new(numbers),
+            providers,
+            workers,
+            records,
+            notes,
+            reports,
+            requests: requests_out,
+            calls: calls_in,
+            random,
+            settings: Arc::clone(&settings),
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Signalling::new(clock::now(), parts).run());
+        Ok(Server { sip, metrics_addr: None, settings, requests, calls, stats, tasks, threads, sim })
+    }
+
+    /// The address of SIP over UDP and TCP.
+    pub fn sip_addr(&self) -> SocketAddr {
+        self.sip
+    }
+
+    /// The address of metrics and health, if they are on.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_addr
+    }
+
+    /// Reads the dialplans again and returns how many there are; a bad set changes nothing (OVL-07).
+    pub async fn reload(&self) -> Result<usize, Vec<String>> {
+        let book = Book::load(&self.settings.dialplans, &self.settings)
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let plans = book.plans().len();
+        self.set_book(book).await?;
+        Ok(plans)
+    }
+
+    /// New calls find their number in this book; running calls keep theirs.
+    pub async fn set_book(&self, book: Book) -> Result<(), Vec<String>> {
+        let numbers = Numbers::new(book)?;
+        let _ = self.requests.send(Request::Numbers(Arc::new(numbers))).await;
+        Ok(())
+    }
+
+    /// What is there now; zeros when the signalling task is gone.
+    pub async fn counts(&self) -> Counts {
+        let (answer, counts) = oneshot::channel();
+        let _ = self.requests.send(Request::Counts(answer)).await;
+        let signalling: SignallingCounts = counts.await.unwrap_or_default();
+        let sum = |pick: fn(&WorkerStats) -> u64| self.stats.iter().map(|s| pick(s)).sum::<u64>();
+        Counts {
+            calls: signalling.calls,
+            routes: signalling.routes,
+            ports_in_use: signalling.ports_in_use,
+            ports_quarantined: signalling.ports_quarantined,
+            connections: signalling.connections,
+            jobs: sum(|s| s.jobs.load(Ordering::Relaxed) as u64) as usize,
+            sockets: sum(|s| s.sockets.load(Ordering::Relaxed) as u64) as usize,
+            realtime_sessions: self.sim.as_ref().map_or(0, Sim::sessions),
+            user_agent: signalling.user_agent,
+            foreign: signalling.foreign,
+            panics: sum(|s| s.panics.load(Ordering::Relaxed)),
+            rtp_send_errors: sum(|s| s.rtp_send_errors.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// The embedded Realtime server, if a provider uses it.
+    pub fn sim(&self) -> Option<&Sim> {
+        self.sim.as_ref()
+    }
+}
+
+/// The address in Via, Contact and SDP.
+fn advertised(settings: &Settings, sip: SocketAddr) -> SocketAddr {
+    SocketAddr::new(settings.sip.advertise.unwrap_or_else(|| sip.ip()), sip.port())
+}
+
+fn user_agent(settings: &Settings, sip: SocketAddr, seed: u64) -> UserAgent {
+    let advertised = advertised(settings, sip);
+    UserAgent::new(UaConfig {
+        seed,
+        advertised: vec![(Transport::Udp, advertised), (Transport::Tcp, advertised)],
+        contact_user: "voxtrunk".into(),
+        max_sessions: settings.limits.max_calls.saturating_add(SPARE_SESSIONS),
+        max_transactions: MAX_TRANSACTIONS,
+    })
+}
+
+fn ports(settings: &Settings, sip: SocketAddr, seed: u64) -> RtpPorts {
+    let media = &settings.media;
+    let ip = media.listen.unwrap_or_else(|| sip.ip());
+    RtpPorts::new(ip, media.port_min, media.port_max, media.port_quarantine, seed)
+}
+
+fn transport(listeners: SipListeners, settings: &Settings) -> Result<SipTransport, String> {
+    let addr = listeners.addr;
+    SipTransport::new(listeners, settings.sip.peers.clone()).map_err(|e| format!("SIP on {addr}: {e}"))
+}

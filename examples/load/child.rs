@@ -1,0 +1,185 @@
+//! The other two processes: this program again, with a role. They print their address and end when stdin closes.
+
+use super::Args;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{ChildStdin, Command, Stdio};
+use std::time::Duration;
+use voxtrunk::config::book::Book;
+use voxtrunk::config::dialplan::{AnswerPolicy, AudioChoice, Dialplan, Fallback, Limits, NumberPattern};
+use voxtrunk::config::settings::{Provider, Settings};
+use voxtrunk::realtime::{DialectKind, Endpoint, Greeting, ProviderKind, TurnDetection};
+use voxtrunk::realtime_sim::{Sim, SimConfig, SimMode};
+use voxtrunk::server::Server;
+
+/// A child process and where it listens.
+pub struct Child {
+    process: std::process::Child,
+    /// Closing it asks the child to end.
+    stdin: Option<ChildStdin>,
+    pub address: String,
+}
+
+impl Child {
+    pub fn start(args: &Args, role: &str, url: &str) -> Result<Child, String> {
+        let program = std::env::current_exe().map_err(|e| e.to_string())?;
+        let mut command = Command::new(program);
+        command.args(["--role", role, "--url", url, "--audio", &args.audio, "--calls", &args.calls.to_string()]);
+        command.args(["--workers", &args.workers.to_string(), "--cps", &args.cps.to_string()]);
+        if args.pin {
+            command.arg("--pin");
+        }
+        let mut process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|e| format!("cannot start {role}: {e}"))?;
+        let stdin = process.stdin.take();
+        let stdout = process.stdout.take().ok_or("no stdout")?;
+        let mut address = String::new();
+        BufReader::new(stdout).read_line(&mut address).map_err(|e| format!("{role}: {e}"))?;
+        if address.trim().is_empty() {
+            let _ = process.kill();
+            return Err(format!("{role} did not start"));
+        }
+        Ok(Child { process, stdin, address: address.trim().to_owned() })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub fn stop(mut self) -> Result<(), String> {
+        drop(self.stdin.take());
+        for _ in 0..500 {
+            if self.process.try_wait().map_err(|e| e.to_string())?.is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Err("a child did not end within 5 s".into())
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Puts this process on one core.
+pub fn pin(core: usize) -> Result<(), String> {
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(core);
+    rustix::thread::sched_setaffinity(None, &set).map_err(|e| format!("core {core}: {e}"))
+}
+
+fn until_told<F: Future<Output = Result<(), String>>>(threads: usize, work: F) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .map_err(|e| e.to_string())?;
+    runtime.block_on(work)
+}
+
+async fn stdin_closed() {
+    let _ = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await;
+}
+
+pub fn sim(args: &Args) -> Result<(), String> {
+    if args.pin {
+        pin(1)?;
+    }
+    until_told(1, async {
+        let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let sim = Sim::start(SimConfig { listen, mode: SimMode::Echo }).await?;
+        println!("{}", sim.url());
+        stdin_closed().await;
+        sim.stop().await;
+        Ok(())
+    })
+}
+
+pub fn server(args: &Args) -> Result<(), String> {
+    if args.pin {
+        pin(0)?;
+    }
+    until_told(1, async {
+        let server = Server::start(settings(args), Book::from_plans(vec![plan(args)])).await?;
+        println!("{}", server.sip_addr());
+        stdin_closed().await;
+        let left = server.stop().await;
+        if left.calls + left.ports_in_use + left.sockets + left.jobs > 0 {
+            return Err(format!("left over: {left:?}"));
+        }
+        Ok(())
+    })
+}
+
+fn settings(args: &Args) -> Settings {
+    let mut settings = Settings::defaults();
+    settings.sip.listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.limits.max_calls = args.calls + 8;
+    settings.limits.calls_per_second = args.cps * 2 + 10;
+    settings.media.workers = args.workers;
+    settings.observe.listen = None;
+    settings.observe.cdr = None;
+    settings.providers = vec![Provider {
+        name: "echo".into(),
+        endpoint: Endpoint {
+            kind: ProviderKind::Compatible,
+            dialect: DialectKind::Ga,
+            url: args.url.clone(),
+            model: "echo".into(),
+            api_version: None,
+        },
+        key: None,
+        connect_timeout: Duration::from_secs(5),
+        ready_timeout: Duration::from_secs(5),
+        ca_file: None,
+    }];
+    settings.default_provider = "echo".into();
+    settings
+}
+
+fn plan(args: &Args) -> Dialplan {
+    Dialplan {
+        file: PathBuf::from("load.toml"),
+        name: "load".into(),
+        numbers: vec![NumberPattern::Default],
+        instructions: "Echo.".into(),
+        greeting: Greeting::None,
+        language: None,
+        provider: None,
+        model: None,
+        voice: None,
+        turn_detection: TurnDetection::ServerVad {
+            threshold: 0.5,
+            prefix_padding_ms: 300,
+            silence_duration_ms: 500,
+            create_response: true,
+            interrupt_response: true,
+            idle_timeout_ms: None,
+        },
+        transcription: None,
+        noise_reduction: None,
+        temperature: None,
+        speed: None,
+        max_output_tokens: None,
+        audio: if args.audio == "g711" { AudioChoice::G711 } else { AudioChoice::Pcm16 },
+        answer: AnswerPolicy::WhenReady,
+        tools: Vec::new(),
+        limits: Limits {
+            max_call: Duration::from_secs(3600),
+            no_media_start: Duration::from_secs(30),
+            no_media: Duration::from_secs(30),
+            caller_silence: None,
+            check_in: String::new(),
+            goodbye: String::new(),
+        },
+        fallback: Fallback::Reject,
+        transcript: false,
+    }
+}

@@ -1,0 +1,434 @@
+//! The callers: one thread for SIP and for sending RTP (1 ms grain), four that receive.
+//!
+//! SIP is text from a template; answers are told apart by the call's number in the Call-ID. RTP of all calls shares four
+//! sockets: the server sends each call from its own port, so a packet's source port says whose it is.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::time::{Duration, Instant};
+
+const SOCKETS: usize = 4;
+const FRAME: Duration = Duration::from_millis(20);
+const PAYLOAD: usize = 160;
+const SILENCE: u8 = 0xFF;
+/// A burst of three frames every two seconds.
+const MARKER_EVERY: u32 = 100;
+const MARKER_FRAMES: u32 = 3;
+/// µ-law of a tone's peak: loud.
+const LOUD: [u8; 8] = [0xFF, 0x90, 0x8A, 0x90, 0xFF, 0x10, 0x0A, 0x10];
+/// Decoded samples above this are the marker and no ringing of a filter.
+const LOUD_ENOUGH: i32 = 2000;
+/// For answers of the server in all.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A marker that did not come back by then is not counted as heard.
+const LOST_MARKER: Duration = Duration::from_millis(1500);
+
+/// What the callers heard in a window.
+#[derive(Debug, Default)]
+pub struct Heard {
+    pub received: u64,
+    pub lost: u64,
+    /// More than 20 ms after its time, by the call's own best packet.
+    pub late: u64,
+    pub interarrival_us: Vec<u32>,
+    pub mouth_to_ear_us: Vec<u32>,
+    /// INVITE to 200, all calls.
+    pub setup_us: Vec<u32>,
+}
+
+/// The receive side of one call.
+struct Ear {
+    last: Option<(Instant, u16)>,
+    /// Arrival of the packet that came earliest by its sequence number, and that number, extended.
+    base: Option<(Instant, u64)>,
+    extended: u64,
+    /// When the marker that is on its way was sent, µs since the start; 0 = none.
+    marker: Arc<AtomicU64>,
+}
+
+/// Shared by the threads.
+struct Shared {
+    start: Instant,
+    running: AtomicBool,
+    measuring: AtomicBool,
+    /// By the server's RTP port, one map a socket.
+    ears: [Mutex<HashMap<u16, Ear>>; SOCKETS],
+    heard: Mutex<Heard>,
+    answered: AtomicU64,
+    hung_up: AtomicU64,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+enum Order {
+    Place(usize),
+    HangUp,
+}
+
+/// The callers' threads.
+pub struct Generator {
+    shared: Arc<Shared>,
+    orders: mpsc::Sender<Order>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    placed: usize,
+}
+
+impl Generator {
+    pub fn start(server: SocketAddr, calls: usize, cps: u32) -> Result<Generator, String> {
+        let explain = |e: std::io::Error| format!("callers' sockets: {e}");
+        let shared = Arc::new(Shared {
+            start: Instant::now(),
+            running: AtomicBool::new(true),
+            measuring: AtomicBool::new(false),
+            ears: Default::default(),
+            heard: Mutex::default(),
+            answered: AtomicU64::new(0),
+            hung_up: AtomicU64::new(0),
+        });
+        let mut threads = Vec::new();
+        let mut sockets = Vec::new();
+        for n in 0..SOCKETS {
+            let socket = UdpSocket::bind("127.0.0.1:0").map_err(explain)?;
+            socket.set_read_timeout(Some(Duration::from_millis(100))).map_err(explain)?;
+            let (ear, hearing) = (socket.try_clone().map_err(explain)?, Arc::clone(&shared));
+            threads.push(std::thread::spawn(move || hear(&ear, &hearing, n)));
+            sockets.push(socket);
+        }
+        let sip = UdpSocket::bind("127.0.0.1:0").map_err(explain)?;
+        sip.set_nonblocking(true).map_err(explain)?;
+        let (orders, inbox) = mpsc::channel();
+        let local = sip.local_addr().map_err(explain)?;
+        let mouth = Mouth {
+            shared: Arc::clone(&shared),
+            sip,
+            local,
+            server,
+            sockets,
+            calls: Vec::with_capacity(calls),
+            gap: Duration::from_secs(1) / cps.max(1),
+            wanted: 0,
+            next_call: Instant::now(),
+            hanging_up: false,
+        };
+        threads.push(std::thread::spawn(move || mouth.run(&inbox)));
+        Ok(Generator { shared, orders, threads, placed: 0 })
+    }
+
+    /// Places calls until there are `calls`, and waits until all are answered.
+    pub fn place(&mut self, calls: usize) -> Result<(), String> {
+        self.placed = calls;
+        let _ = self.orders.send(Order::Place(calls));
+        self.wait(calls, "answered", |s| &s.answered)
+    }
+
+    fn wait(&self, calls: usize, what: &str, count: fn(&Shared) -> &AtomicU64) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        while (count(&self.shared).load(Ordering::Relaxed) as usize) < calls {
+            if Instant::now() > deadline {
+                return Err(format!(
+                    "{} of {calls} calls {what} after {PATIENCE:?}",
+                    count(&self.shared).load(Ordering::Relaxed)
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    pub fn begin_window(&self) {
+        self.shared.measuring.store(true, Ordering::Relaxed);
+    }
+
+    pub fn end_window(&self) -> Heard {
+        self.shared.measuring.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *locked(&self.shared.heard))
+    }
+
+    /// BYE to all, and waits for the answers.
+    pub fn hang_up(mut self) -> Result<(), String> {
+        let _ = self.orders.send(Order::HangUp);
+        let done = self.wait(self.placed, "hung up", |s| &s.hung_up);
+        self.shared.running.store(false, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+        done
+    }
+}
+
+impl Drop for Generator {
+    fn drop(&mut self) {
+        self.shared.running.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Receives one socket's packets.
+fn hear(socket: &UdpSocket, shared: &Shared, n: usize) {
+    let mut buffer = [0u8; 2048];
+    while shared.running.load(Ordering::Relaxed) {
+        match socket.recv_from(&mut buffer) {
+            Ok((len, from)) if len == 12 + PAYLOAD => {
+                let now = Instant::now();
+                let sequence = u16::from_be_bytes([buffer[2], buffer[3]]);
+                if let Some(ear) = locked(&shared.ears[n]).get_mut(&from.port()) {
+                    ear.packet(shared, now, sequence, &buffer[12..len]);
+                }
+            }
+            Ok(_) => {}
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+impl Ear {
+    fn packet(&mut self, shared: &Shared, now: Instant, sequence: u16, payload: &[u8]) {
+        let measuring = shared.measuring.load(Ordering::Relaxed);
+        let step = self.last.map_or(1, |(_, last)| sequence.wrapping_sub(last));
+        let in_order = step != 0 && step < 0x8000;
+        if in_order {
+            self.extended += u64::from(step);
+        }
+        let late = match self.base {
+            Some((base, number)) => {
+                let due = base + FRAME * (self.extended.saturating_sub(number)) as u32;
+                if now < due {
+                    self.base = Some((now, self.extended));
+                }
+                now.saturating_duration_since(due) > FRAME
+            }
+            None => {
+                self.base = Some((now, self.extended));
+                false
+            }
+        };
+        let sent_us = self.marker.load(Ordering::Relaxed);
+        let loud = sent_us > 0 && payload.iter().any(|&b| decode(b).abs() > LOUD_ENOUGH);
+        let age = now.saturating_duration_since(shared.start + Duration::from_micros(sent_us));
+        if loud {
+            self.marker.store(0, Ordering::Relaxed);
+        }
+        if measuring {
+            let mut heard = locked(&shared.heard);
+            heard.received += 1;
+            heard.late += u64::from(late);
+            if in_order {
+                heard.lost += u64::from(step - 1);
+            }
+            if let Some((last, _)) = self.last {
+                heard.interarrival_us.push(now.saturating_duration_since(last).as_micros() as u32);
+            }
+            if loud && age < LOST_MARKER {
+                heard.mouth_to_ear_us.push(age.as_micros() as u32);
+            }
+        }
+        self.last = Some((now, sequence));
+    }
+}
+
+/// µ-law to linear (G.711).
+fn decode(byte: u8) -> i32 {
+    let u = !byte;
+    let magnitude = ((i32::from(u & 0x0F) << 3) + 0x84 << ((u & 0x70) >> 4)) - 0x84;
+    if u & 0x80 == 0 { magnitude } else { -magnitude }
+}
+
+/// The send side of one call.
+struct Caller {
+    state: State,
+    invited: Instant,
+    retry: Instant,
+    to_tag: String,
+    remote: Option<SocketAddr>,
+    next_frame: Instant,
+    frame: u32,
+    marker: Arc<AtomicU64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Inviting,
+    Talking,
+    Leaving,
+    Gone,
+}
+
+struct Mouth {
+    shared: Arc<Shared>,
+    sip: UdpSocket,
+    local: SocketAddr,
+    server: SocketAddr,
+    sockets: Vec<UdpSocket>,
+    calls: Vec<Caller>,
+    gap: Duration,
+    wanted: usize,
+    next_call: Instant,
+    hanging_up: bool,
+}
+
+impl Mouth {
+    fn run(mut self, orders: &mpsc::Receiver<Order>) {
+        let mut tick = Instant::now();
+        while self.shared.running.load(Ordering::Relaxed) {
+            tick += Duration::from_millis(1);
+            let now = Instant::now();
+            match tick.checked_duration_since(now) {
+                Some(wait) => std::thread::sleep(wait),
+                None => tick = now,
+            }
+            match orders.try_recv() {
+                Ok(Order::Place(calls)) => {
+                    self.wanted = calls;
+                    self.next_call = Instant::now();
+                }
+                Ok(Order::HangUp) => self.hanging_up = true,
+                Err(_) => {}
+            }
+            self.place();
+            self.answers();
+            self.speak();
+        }
+    }
+
+    fn place(&mut self) {
+        let now = Instant::now();
+        if self.calls.len() < self.wanted && now >= self.next_call {
+            self.next_call += self.gap;
+            self.calls.push(Caller {
+                state: State::Inviting,
+                invited: now,
+                retry: now + Duration::from_millis(500),
+                to_tag: String::new(),
+                remote: None,
+                next_frame: now,
+                frame: 0,
+                marker: Arc::default(),
+            });
+            self.request(self.calls.len() - 1, "INVITE");
+        }
+        for i in 0..self.calls.len() {
+            let Some(call) = self.calls.get_mut(i) else { break };
+            if self.hanging_up && call.state == State::Talking {
+                call.state = State::Leaving;
+                call.retry = now;
+            }
+            if matches!(call.state, State::Inviting | State::Leaving) && now >= call.retry {
+                call.retry = now + Duration::from_millis(500);
+                let method = if call.state == State::Inviting { "INVITE" } else { "BYE" };
+                self.request(i, method);
+            }
+        }
+    }
+
+    fn request(&self, i: usize, method: &str) {
+        let (local, server) = (self.local, self.server);
+        let port = self.sockets.get(i % SOCKETS).and_then(|s| s.local_addr().ok()).map_or(0, |a| a.port());
+        let Some(call) = self.calls.get(i) else { return };
+        let body = if method == "INVITE" {
+            format!(
+                "v=0\r\no=- {i} 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+                 m=audio {port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\n"
+            )
+        } else {
+            String::new()
+        };
+        let cseq = if method == "BYE" { 2 } else { 1 };
+        let tag = if call.to_tag.is_empty() { String::new() } else { format!(";tag={}", call.to_tag) };
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let text = format!(
+            "{method} sip:1000@{server} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bK{i}x{method};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:load@{local}>;tag=l{i}\r\nTo: <sip:1000@{server}>{tag}\r\nCall-ID: {i}@load\r\n\
+             CSeq: {cseq} {method}\r\nContact: <sip:load@{local}>\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let _ = self.sip.send_to(text.as_bytes(), server);
+    }
+
+    fn answers(&mut self) {
+        let mut buffer = [0u8; 4096];
+        while let Ok((len, _)) = self.sip.recv_from(&mut buffer) {
+            let text = String::from_utf8_lossy(buffer.get(..len).unwrap_or_default()).into_owned();
+            let line = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)).map(str::trim);
+            let Some(i) = line("Call-ID:").and_then(|id| id.split('@').next()?.parse::<usize>().ok()) else { continue };
+            let status: u16 = text.get(8..11).and_then(|s| s.parse().ok()).unwrap_or(0);
+            let invite = line("CSeq:").is_some_and(|c| c.ends_with("INVITE"));
+            if status >= 200 {
+                let tag = line("To:").and_then(|t| t.split(";tag=").nth(1)).unwrap_or_default().to_owned();
+                let port = line("m=audio ").and_then(|m| m.split(' ').next()?.parse::<u16>().ok());
+                self.answer(i, invite, status, &tag, port);
+            }
+        }
+    }
+
+    fn answer(&mut self, i: usize, invite: bool, status: u16, tag: &str, port: Option<u16>) {
+        let now = Instant::now();
+        let Some(call) = self.calls.get_mut(i) else { return };
+        if !invite {
+            if call.state == State::Leaving {
+                call.state = State::Gone;
+                self.shared.hung_up.fetch_add(1, Ordering::Relaxed);
+            }
+            return;
+        }
+        call.to_tag = tag.to_owned();
+        if call.state == State::Inviting {
+            let (200, Some(port)) = (status, port) else {
+                eprintln!("load: call {i} was refused: {status}");
+                call.state = State::Gone;
+                return self.request(i, "ACK");
+            };
+            call.state = State::Talking;
+            call.remote = Some(SocketAddr::new(self.server.ip(), port));
+            call.next_frame = now;
+            let ear = Ear { last: None, base: None, extended: 0, marker: Arc::clone(&call.marker) };
+            if let Some(ears) = self.shared.ears.get(i % SOCKETS) {
+                locked(ears).insert(port, ear);
+            }
+            locked(&self.shared.heard).setup_us.push(now.saturating_duration_since(call.invited).as_micros() as u32);
+            self.shared.answered.fetch_add(1, Ordering::Relaxed);
+        }
+        self.request(i, "ACK");
+    }
+
+    fn speak(&mut self) {
+        let now = Instant::now();
+        for (i, call) in self.calls.iter_mut().enumerate() {
+            let (State::Talking, Some(remote)) = (call.state, call.remote) else { continue };
+            while call.next_frame <= now {
+                call.next_frame += FRAME;
+                // Markers of the calls are spread over the two seconds.
+                let phase = (call.frame + i as u32 * 7) % MARKER_EVERY;
+                let mut packet = [SILENCE; 12 + PAYLOAD];
+                packet[..12].copy_from_slice(&header(call.frame, i as u32));
+                if phase < MARKER_FRAMES {
+                    for (k, byte) in packet[12..].iter_mut().enumerate() {
+                        *byte = LOUD[k % LOUD.len()];
+                    }
+                }
+                if phase == 0 {
+                    let us = Instant::now().saturating_duration_since(self.shared.start).as_micros() as u64;
+                    call.marker.store(us, Ordering::Relaxed);
+                }
+                call.frame += 1;
+                if let Some(socket) = self.sockets.get(i % SOCKETS) {
+                    let _ = socket.send_to(&packet, remote);
+                }
+            }
+        }
+    }
+}
+
+fn header(frame: u32, ssrc: u32) -> [u8; 12] {
+    let mut header = [0u8; 12];
+    header[0] = 0x80;
+    header[1] = if frame == 0 { 0x80 } else { 0 };
+    header[2..4].copy_from_slice(&(frame as u16).to_be_bytes());
+    header[4..8].copy_from_slice(&(frame.wrapping_mul(PAYLOAD as u32)).to_be_bytes());
+    header[8..12].copy_from_slice(&(0x1000_0000 + ssrc).to_be_bytes());
+    header
+}

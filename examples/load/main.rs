@@ -1,0 +1,109 @@
+//! Load bench: how much CPU and memory one call costs, and what the caller hears of it.
+//!
+//! `cargo run --release --example load -- --calls 100 [--seconds 6] [--cps 97] [--repeats 3] [--pin] [--json]`
+//!
+//! Three processes, so that the server is measured alone: the server, the embedded Realtime server in echo mode, and this
+//! one, which places the calls (`generator`: raw SIP text and RTP on plain threads) and reads `/proc` (`measure`).
+//! Every caller sample comes back through the whole chain, so a marker burst in it measures mouth to ear.
+#![allow(clippy::disallowed_methods, reason = "a bench is its own world: it has sockets, threads and a clock")]
+
+mod child;
+mod generator;
+mod measure;
+
+use clap::Parser;
+use measure::{Run, Summary};
+use std::time::Duration;
+
+/// Places N calls through the server and measures them.
+#[derive(Debug, Clone, Parser)]
+pub struct Args {
+    /// Calls at once.
+    #[arg(long, default_value_t = 20)]
+    pub calls: usize,
+    /// Length of the measured window, after all calls are up.
+    #[arg(long, default_value_t = 6)]
+    pub seconds: u64,
+    /// Calls placed a second. A divisor of 50 would put all calls on the same 20 ms phases, which flatters.
+    #[arg(long, default_value_t = 97)]
+    pub cps: u32,
+    /// Whole runs, each with fresh processes.
+    #[arg(long, default_value_t = 1)]
+    pub repeats: usize,
+    /// Server on core 0, everything else on core 1.
+    #[arg(long)]
+    pub pin: bool,
+    /// Audio codec of the Realtime session: pcm16 (with resampling) or g711 (passed through).
+    #[arg(long, default_value = "pcm16")]
+    pub audio: String,
+    /// Media worker threads of the server.
+    #[arg(long, default_value_t = 1)]
+    pub workers: usize,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+    /// What this process is.
+    #[arg(long, hide = true, default_value = "bench")]
+    pub role: String,
+    /// Realtime URL, for the server role.
+    #[arg(long, hide = true, default_value = "")]
+    pub url: String,
+}
+
+fn main() -> std::process::ExitCode {
+    let args = Args::parse();
+    let done = match args.role.as_str() {
+        "server" => child::server(&args),
+        "sim" => child::sim(&args),
+        _ => bench(&args),
+    };
+    match done {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("load: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(args: &Args) -> Result<(), String> {
+    if args.pin {
+        child::pin(1)?;
+    }
+    let mut runs = Vec::new();
+    for repeat in 0..args.repeats.max(1) {
+        let run = one_run(args)?;
+        if !args.json {
+            println!("run {}/{}: {run}", repeat + 1, args.repeats.max(1));
+        }
+        runs.push(run);
+    }
+    let summary = Summary::of(args.calls, &runs);
+    if args.json {
+        println!("{}", summary.json())
+    } else {
+        println!("{summary}")
+    }
+    Ok(())
+}
+
+fn one_run(args: &Args) -> Result<Run, String> {
+    let sim = child::Child::start(args, "sim", "")?;
+    let server = child::Child::start(args, "server", &sim.address)?;
+    let sip = server.address.parse().map_err(|e| format!("{}: {e}", server.address))?;
+    let mut generator = generator::Generator::start(sip, args.calls, args.cps)?;
+    // One call first, so that what the process needs once is not counted as the cost of a call.
+    generator.place(1)?;
+    let before = measure::Process::read(server.pid())?;
+    generator.place(args.calls)?;
+    std::thread::sleep(Duration::from_secs(1));
+    generator.begin_window();
+    let first = measure::Process::read(server.pid())?;
+    std::thread::sleep(Duration::from_secs(args.seconds));
+    let last = measure::Process::read(server.pid())?;
+    let heard = generator.end_window();
+    generator.hang_up()?;
+    server.stop()?;
+    sim.stop()?;
+    Ok(Run::of(args, before, first, last, heard))
+}

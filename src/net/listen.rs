@@ -1,0 +1,109 @@
+//! Binding: SIP's UDP socket and TCP listener on one address and port (RFC 3261 §18.2.1), and plain UDP sockets.
+
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+
+/// SIP bursts: a whole second of set-ups may wait while the signalling task is away.
+const SIP_BUFFER: usize = 4 << 20;
+/// How often port 0 is tried until UDP and TCP have the same free port.
+const PAIR_TRIES: usize = 64;
+const BACKLOG: i32 = 1024;
+
+/// Both listeners of one SIP address.
+#[derive(Debug)]
+pub struct SipListeners {
+    pub udp: UdpSocket,
+    pub tcp: TcpListener,
+    /// The address both are bound to, port filled in.
+    pub addr: SocketAddr,
+}
+
+/// Binds UDP and TCP; port 0 picks one that is free for both. Sockets are non-blocking.
+///
+/// The error is a sentence for the operator: the address, the reason, what to do.
+pub fn bind_sip(listen: SocketAddr) -> Result<SipListeners, String> {
+    let mut last = None;
+    for _ in 0..if listen.port() == 0 { PAIR_TRIES } else { 1 } {
+        match bind_pair(listen) {
+            Ok(listeners) => return Ok(listeners),
+            Err(failure) => last = Some(failure),
+        }
+    }
+    let (transport, error) = last.unwrap_or(("UDP", io::ErrorKind::AddrInUse.into()));
+    Err(explain(listen, transport, &error))
+}
+
+fn bind_pair(listen: SocketAddr) -> Result<SipListeners, (&'static str, io::Error)> {
+    let udp = bind_udp(listen, Some(SIP_BUFFER)).map_err(|e| ("UDP", e))?;
+    let addr = udp.local_addr().map_err(|e| ("UDP", e))?;
+    let tcp = bind_tcp(addr).map_err(|e| ("TCP", e))?;
+    Ok(SipListeners { udp, tcp, addr })
+}
+
+fn explain(listen: SocketAddr, transport: &str, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another program has the port (see `ss -lnp 'sport = :{}'`); stop it, or set sip.listen to another port",
+            listen.port()
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface of this machine has that address; set sip.listen to one of `ip addr`, and sip.advertise to the public one"
+                .to_string()
+        }
+        io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE; use 5060 or above".to_string(),
+        _ => "check sip.listen".to_string(),
+    };
+    format!("cannot listen for SIP on {listen} ({transport}): {error}; {advice}")
+}
+
+/// A non-blocking UDP socket; `buffer` is the receive buffer asked for, bytes (`None` = the system's).
+pub fn bind_udp(addr: SocketAddr, buffer: Option<usize>) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    if let Some(buffer) = buffer {
+        // Only a wish: the system caps it (net.core.rmem_max) and a smaller one still works.
+        let _ = socket.set_recv_buffer_size(buffer);
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    Ok(socket.into())
+}
+
+fn bind_tcp(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for the TIME_WAIT of old connections; a second listener is refused all the same.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// TRN-01: UDP and TCP share one port.
+    #[test]
+    fn port_zero_gives_one_port_for_both() {
+        let a = bind_sip("127.0.0.1:0".parse().unwrap()).unwrap();
+        assert_eq!(a.udp.local_addr().unwrap(), a.tcp.local_addr().unwrap());
+        assert_eq!(a.udp.local_addr().unwrap(), a.addr);
+    }
+
+    #[test]
+    fn a_port_in_use_is_named_with_what_to_do() {
+        let a = bind_sip("127.0.0.1:0".parse().unwrap()).unwrap();
+        let error = bind_sip(a.addr).unwrap_err();
+        assert!(
+            error.contains(&a.addr.to_string()) && error.contains("another program") && error.contains("sip.listen"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_foreign_address_is_named() {
+        let error = bind_sip("192.0.2.1:5060".parse().unwrap()).unwrap_err();
+        assert!(error.contains("192.0.2.1:5060") && error.contains("sip.advertise"), "{error}");
+    }
+}

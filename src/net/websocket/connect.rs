@@ -1,0 +1,150 @@
+//! Opening the WebSocket: name, TCP, TLS, HTTP upgrade, all before one deadline, and what each failure means.
+//!
+//! In: a [`Target`] (URL, headers, where the key goes). Out: a [`RealtimeSocket`] for a media worker, or a
+//! [`SessionFault`] that says who is to blame. The key is read and put in here and nowhere else.
+
+use super::short::Short;
+use super::tls::TlsConfig;
+use super::{RealtimeSocket, Stream, config};
+use crate::config::secret::SecretRef;
+use crate::net::clock;
+use crate::realtime::session::SessionFault;
+use crate::realtime::{Handshake, KeyHeader};
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+use tungstenite::client::{ClientRequestBuilder, client_with_config};
+use tungstenite::{Error, HandshakeError, http};
+
+/// Most of an error body that is kept for the log.
+const MAX_ERROR_BODY: usize = 300;
+/// Each address of a name gets its share of the time, but no less than this.
+const MIN_PER_ADDRESS: Duration = Duration::from_millis(250);
+
+/// Where to connect to and how.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub handshake: Handshake,
+    pub key: Option<SecretRef>,
+    pub tls: TlsConfig,
+    pub timeout: Duration,
+}
+
+/// Host, port and scheme of a URL.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    host: String,
+    port: u16,
+    tls: bool,
+}
+
+fn place(url: &str) -> Result<Place, String> {
+    let uri: http::Uri = url.parse().map_err(|e| format!("{url}: {e}"))?;
+    let tls = match uri.scheme_str() {
+        Some("wss") => true,
+        Some("ws") => false,
+        _ => return Err(format!("{url}: expected ws:// or wss://")),
+    };
+    let host = uri.host().ok_or_else(|| format!("{url}: no host"))?;
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Ok(Place { host, port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }), tls })
+}
+
+/// Opens the WebSocket. Blocking work runs in tokio's blocking pool and ends by itself at the deadline.
+pub async fn connect(target: Target) -> Result<RealtimeSocket, SessionFault> {
+    let deadline = clock::now() + target.timeout;
+    let place = place(&target.handshake.url).map_err(SessionFault::Connect)?;
+    let lookup = tokio::net::lookup_host((place.host.as_str(), place.port));
+    let addresses: Vec<SocketAddr> = match tokio::time::timeout(target.timeout, lookup).await {
+        Ok(Ok(found)) => found.collect(),
+        Ok(Err(e)) => return Err(SessionFault::Connect(format!("name {}: {e}", place.host))),
+        Err(_) => return Err(SessionFault::Connect(format!("name {}: no answer in time", place.host))),
+    };
+    tokio::task::spawn_blocking(move || open(&target, &place, &addresses, deadline))
+        .await
+        .unwrap_or_else(|e| Err(SessionFault::Connect(e.to_string())))
+}
+
+fn open(
+    target: &Target,
+    place: &Place,
+    addresses: &[SocketAddr],
+    deadline: Instant,
+) -> Result<RealtimeSocket, SessionFault> {
+    let request = request(target)?;
+    let socket =
+        dial(addresses, deadline).map_err(|e| SessionFault::Connect(format!("{}:{}: {e}", place.host, place.port)))?;
+    // 20 ms of audio must not wait for the ACK of the last 20 ms.
+    socket.set_nodelay(true).map_err(|e| SessionFault::Connect(e.to_string()))?;
+    let short = Short::until(socket, deadline);
+    let stream = if place.tls {
+        Stream::Tls(Box::new(target.tls.session(&place.host, short).map_err(SessionFault::Connect)?))
+    } else {
+        Stream::Plain(short)
+    };
+    let (mut ws, _response) = client_with_config(request, stream, Some(config())).map_err(|e| match e {
+        HandshakeError::Failure(error) => fault(error, &place.host),
+        HandshakeError::Interrupted(_) => SessionFault::Connect(format!("{}: no answer in time", place.host)),
+    })?;
+    ws.get_ref().socket().set_nonblocking(true).map_err(|e| SessionFault::Connect(e.to_string()))?;
+    ws.get_mut().short().polled();
+    Ok(RealtimeSocket { ws })
+}
+
+fn dial(addresses: &[SocketAddr], deadline: Instant) -> std::io::Result<TcpStream> {
+    let mut last = std::io::Error::new(ErrorKind::NotFound, "the name has no address");
+    for (i, address) in addresses.iter().enumerate() {
+        let left = deadline.saturating_duration_since(clock::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        let share = (left / (addresses.len() - i) as u32).max(MIN_PER_ADDRESS).min(left);
+        match TcpStream::connect_timeout(address, share) {
+            Ok(socket) => return Ok(socket),
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}
+
+fn request(target: &Target) -> Result<ClientRequestBuilder, SessionFault> {
+    let uri =
+        target.handshake.url.parse().map_err(|e| SessionFault::Connect(format!("{}: {e}", target.handshake.url)))?;
+    let mut request = ClientRequestBuilder::new(uri);
+    for (name, value) in &target.handshake.headers {
+        request = request.with_header(name, value);
+    }
+    if let (Some(reference), false) = (&target.key, target.handshake.key == KeyHeader::None) {
+        // Read at each connect, so that a rotated key counts from the next call on.
+        let key = reference.resolve().map_err(SessionFault::Unauthorised)?;
+        request = match target.handshake.key {
+            KeyHeader::Bearer => request.with_header("Authorization", format!("Bearer {}", key.expose())),
+            KeyHeader::ApiKey => request.with_header("api-key", key.expose()),
+            KeyHeader::None => request,
+        };
+    }
+    Ok(request)
+}
+
+/// What a failed handshake means. An HTTP status is the service's own verdict; all else is the way to it.
+fn fault(error: Error, host: &str) -> SessionFault {
+    let response = match error {
+        Error::Http(response) => response,
+        // A key or header with bytes that HTTP forbids: say so without showing it.
+        Error::HttpFormat(_) => return SessionFault::Connect(format!("{host}: a header value is not valid HTTP")),
+        other => return SessionFault::Connect(format!("{host}: {other}")),
+    };
+    let status = response.status();
+    let body: String = response
+        .body()
+        .as_deref()
+        .map(|b| String::from_utf8_lossy(b).chars().filter(|c| !c.is_control()).take(MAX_ERROR_BODY).collect())
+        .unwrap_or_default();
+    let why = format!("HTTP {status} {body}").trim_end().to_owned();
+    match status.as_u16() {
+        401 | 403 => SessionFault::Unauthorised(why),
+        404 => SessionFault::NotFound(why),
+        429 => SessionFault::RateLimited(why),
+        _ => SessionFault::Connect(why),
+    }
+}

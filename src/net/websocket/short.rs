@@ -1,0 +1,100 @@
+//! The socket under TLS and WebSocket: with a deadline while it connects, with short reads once it is polled.
+//!
+//! Polled: after a short read the kernel's buffer is empty, so the next read of the round answers `WouldBlock` without
+//! a system call (epoll is level-triggered: what comes meanwhile is reported at the next tick). A round also ends after
+//! [`ROUND_BYTES`], so that one flooding service cannot hold up the other calls of a worker.
+
+use crate::net::clock;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+/// Most bytes taken from one socket in one tick: 50 MB/s.
+pub const ROUND_BYTES: usize = 256 << 10;
+
+#[derive(Clone, Copy, Debug)]
+enum Mode {
+    /// Blocking; reads and writes fail with `TimedOut` after this instant.
+    Deadline(Instant),
+    /// Non-blocking: bytes this round may still take.
+    Round(usize),
+    /// The round is over: the socket is empty, or the round took its share and epoll will report the rest.
+    Done,
+}
+
+/// The adaptor. `S` is a `TcpStream` but in tests.
+#[derive(Debug)]
+pub struct Short<S> {
+    socket: S,
+    mode: Mode,
+}
+
+impl<S> Short<S> {
+    pub fn socket(&self) -> &S {
+        &self.socket
+    }
+    /// From now on non-blocking, in rounds; the first round has begun.
+    pub fn polled(&mut self) {
+        self.mode = Mode::Round(ROUND_BYTES);
+    }
+    /// Begins a round of reads.
+    pub fn begin(&mut self) {
+        self.polled();
+    }
+}
+
+impl Short<TcpStream> {
+    /// A round-mode adaptor over a socket that is non-blocking already.
+    pub fn new(socket: TcpStream) -> Short<TcpStream> {
+        Short { socket, mode: Mode::Round(ROUND_BYTES) }
+    }
+    /// A blocking socket whose every read and write ends at `deadline` (a server that drips bytes gains nothing).
+    pub fn until(socket: TcpStream, deadline: Instant) -> Short<TcpStream> {
+        Short { socket, mode: Mode::Deadline(deadline) }
+    }
+}
+
+fn remaining(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(clock::now());
+    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+/// A blocking socket's time-out is `WouldBlock`, which the layers above would take for "try again".
+fn timed_out(error: io::Error) -> io::Error {
+    if error.kind() == ErrorKind::WouldBlock { ErrorKind::TimedOut.into() } else { error }
+}
+
+impl Read for Short<TcpStream> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.mode {
+            Mode::Deadline(deadline) => {
+                self.socket.set_read_timeout(Some(remaining(deadline)?))?;
+                self.socket.read(buf).map_err(timed_out)
+            }
+            Mode::Done => Err(ErrorKind::WouldBlock.into()),
+            Mode::Round(left) => {
+                let n = self.socket.read(buf)?;
+                self.mode = match n {
+                    // The end of the stream: the reader must see it every time it asks.
+                    0 => Mode::Round(left),
+                    n if n < buf.len() || n >= left => Mode::Done,
+                    n => Mode::Round(left - n),
+                };
+                Ok(n)
+            }
+        }
+    }
+}
+
+impl Write for Short<TcpStream> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if let Mode::Deadline(deadline) = self.mode {
+            self.socket.set_write_timeout(Some(remaining(deadline)?))?;
+            return self.socket.write(buf).map_err(timed_out);
+        }
+        self.socket.write(buf)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}

@@ -1,0 +1,369 @@
+//! The worker's loop: sleep to the tick, then commands, finished jobs, RTP in, WebSocket in, due calls, one flush.
+//!
+//! Sends come last in a tick, so a frame that came in this tick goes out in it. With no call the thread blocks on its
+//! channel and costs nothing.
+
+use super::closing::Closing;
+use super::jobs::{JobKey, JobResult, Jobs};
+use super::slot::{Shared, Slot, Step};
+use super::{Command, LATE, NewCall, Report, TICK, WorkerParams, WorkerStats};
+use crate::call::end::{CallEnd, Cause};
+use crate::call::{CallRecord, Input};
+use crate::net::clock;
+use crate::net::epoll::Epoll;
+use crate::observe::cdr::EndedBy;
+use crate::sip::headers::Reason;
+use crate::sip::user_agent::{SessionId, UaCommand};
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Instant;
+use tokio::sync::mpsc;
+
+/// Commands taken in one tick.
+const MAX_COMMANDS: usize = 256;
+/// Ticks over which lateness is counted: 2 s.
+const LATE_WINDOW: u64 = 400;
+
+pub struct Machine {
+    commands: Receiver<Command>,
+    reports: mpsc::Sender<Report>,
+    epoll: Epoll,
+    tokens: Vec<u64>,
+    slots: Vec<Option<Box<Slot>>>,
+    free: Vec<usize>,
+    by_session: HashMap<SessionId, usize>,
+    closing: Closing,
+    shared: Shared,
+    tick: u64,
+    late: u64,
+    /// Signalling is gone: nothing new comes.
+    cut_off: bool,
+}
+
+impl Machine {
+    pub fn new(params: WorkerParams, epoll: OwnedFd, commands: Receiver<Command>, stats: Arc<WorkerStats>) -> Machine {
+        Machine {
+            commands,
+            reports: params.reports,
+            epoll: Epoll::new(epoll),
+            tokens: Vec::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_session: HashMap::new(),
+            closing: Closing::default(),
+            shared: Shared {
+                jobs: Jobs::new(params.runtime, params.tools),
+                out: Default::default(),
+                stats,
+                notes: params.notes,
+            },
+            tick: 0,
+            late: 0,
+            cut_off: false,
+        }
+    }
+
+    pub fn run(mut self) {
+        let mut next = clock::now();
+        loop {
+            if self.is_idle() {
+                self.publish();
+                match self.commands.recv() {
+                    Ok(command) => self.command(command),
+                    Err(_) => return,
+                }
+                next = clock::now();
+            }
+            if self.cut_off && self.by_session.is_empty() {
+                return;
+            }
+            next += TICK;
+            clock::sleep_until(next);
+            let now = clock::now();
+            self.count_late(now, next);
+            // Missed ticks need no run of their own: the calls' deadlines are absolute, and the grid keeps its phase.
+            while next + TICK <= now {
+                next += TICK;
+            }
+            self.tick += 1;
+            // A call's own panic is caught closer; this one would be ours, and must not take the other calls along.
+            if catch_unwind(AssertUnwindSafe(|| self.run_tick(now))).is_err() {
+                self.shared.stats.panics.fetch_add(1, Ordering::Relaxed);
+                tracing::error!("media worker: a tick panicked");
+            }
+        }
+    }
+
+    /// Nothing here needs a tick.
+    fn is_idle(&self) -> bool {
+        !self.cut_off
+            && self.by_session.is_empty()
+            && self.closing.is_empty()
+            && self.shared.out.is_empty()
+            && self.shared.jobs.is_empty()
+    }
+
+    fn count_late(&mut self, now: Instant, scheduled: Instant) {
+        if now.saturating_duration_since(scheduled) > LATE {
+            self.late += 1;
+        }
+        if self.tick.is_multiple_of(LATE_WINDOW) {
+            self.shared.stats.late_permille.store(self.late * 1000 / LATE_WINDOW, Ordering::Relaxed);
+            self.late = 0;
+        }
+    }
+
+    fn run_tick(&mut self, now: Instant) {
+        self.take_commands();
+        self.take_jobs();
+        self.read_sockets();
+        self.run_due(now);
+        self.flush();
+        self.closing.tick(now);
+        self.report();
+        self.publish();
+    }
+
+    fn take_commands(&mut self) {
+        for _ in 0..MAX_COMMANDS {
+            match self.commands.try_recv() {
+                Ok(command) => self.command(command),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.cut(),
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Add(new) => self.add(*new),
+            Command::Sip(session, event) => {
+                self.step(session, |slot, shared| slot.input(shared, clock::now(), Input::Sip(event)))
+            }
+            Command::CloseAll(end) => {
+                for session in self.sessions() {
+                    let end = end.clone();
+                    self.step(session, |slot, shared| slot.input(shared, clock::now(), Input::Close(end)));
+                }
+            }
+            #[cfg(test)]
+            Command::Panic(session) => {
+                if let Some(slot) = self.by_session.get(&session).and_then(|&i| self.slots[i].as_mut()) {
+                    slot.must_panic = true;
+                }
+            }
+        }
+    }
+
+    /// Signalling went away without closing the calls (its task was dropped): end them here, records included.
+    fn cut(&mut self) {
+        if !self.cut_off {
+            self.cut_off = true;
+            self.command(Command::CloseAll(CallEnd { by: EndedBy::Operator, cause: Cause::Shutdown }));
+        }
+        for session in self.sessions() {
+            let Some(record) =
+                self.by_session.get(&session).and_then(|&i| self.slots[i].as_ref()).map(|slot| slot.record.clone())
+            else {
+                continue;
+            };
+            self.finish(session, unfinished(record, EndedBy::Operator, Cause::Shutdown));
+        }
+    }
+
+    fn sessions(&self) -> Vec<SessionId> {
+        self.by_session.keys().copied().collect()
+    }
+
+    fn add(&mut self, new: NewCall) {
+        let session = new.session;
+        let mut slot = Box::new(Slot::new(new));
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        let watched = self.epoll.add(&slot.rtp.rtp, rtp_token(index));
+        slot.discard_stale();
+        self.slots[index] = Some(slot);
+        self.by_session.insert(session, index);
+        if let Err(error) = watched {
+            tracing::error!(%error, "cannot watch the RTP socket");
+            let end = CallEnd { by: EndedBy::Fault, cause: Cause::NoMedia };
+            return self.step(session, |slot, shared| slot.input(shared, clock::now(), Input::Close(end)));
+        }
+        self.step(session, |slot, shared| slot.begin(shared, clock::now()));
+    }
+
+    /// One entry into a call's code: guarded, and looked after.
+    fn step(&mut self, session: SessionId, entry: impl FnOnce(&mut Slot, &mut Shared) -> Step) {
+        let Some(&index) = self.by_session.get(&session) else { return };
+        self.step_at(index, entry);
+    }
+
+    fn step_at(&mut self, index: usize, entry: impl FnOnce(&mut Slot, &mut Shared) -> Step) {
+        let Some(slot) = self.slots.get_mut(index).and_then(Option::as_mut) else { return };
+        let shared = &mut self.shared;
+        let (had_ws, session) = (slot.ws.is_some(), slot.session);
+        let outcome = catch_unwind(AssertUnwindSafe(|| entry(slot, shared)));
+        // A new socket joins the epoll set; one that was dropped left it by being closed.
+        if let (false, Some(open)) = (had_ws, &slot.ws)
+            && let Err(error) = self.epoll.add(&open.socket, ws_token(index))
+        {
+            tracing::error!(%error, "cannot watch the WebSocket");
+        }
+        for socket in slot.let_go.drain(..) {
+            let _ = self.epoll.remove(&socket);
+            self.closing.add(clock::now(), socket);
+        }
+        match outcome {
+            Ok(Step::Goes) => {}
+            Ok(Step::Over(record)) => self.finish(session, record),
+            Err(_) => self.panicked(session),
+        }
+    }
+
+    fn panicked(&mut self, session: SessionId) {
+        self.shared.stats.panics.fetch_add(1, Ordering::Relaxed);
+        let Some(record) =
+            self.by_session.get(&session).and_then(|&i| self.slots[i].as_ref()).map(|slot| slot.record.clone())
+        else {
+            return;
+        };
+        tracing::error!(call = %record.call, "the call panicked and was ended; the others go on");
+        let reason = Reason { protocol: "SIP".into(), cause: Some(500), text: Some("Internal error".into()) };
+        self.shared.out.push_back(Report::Sip(UaCommand::Hangup { session, reason: Some(reason) }));
+        self.finish(session, unfinished(record, EndedBy::Fault, Cause::Panic));
+    }
+
+    /// Takes the call out and closes its sockets, then reports it.
+    fn finish(&mut self, session: SessionId, record: Box<CallRecord>) {
+        let Some(index) = self.by_session.remove(&session) else { return };
+        let Some(mut slot) = self.slots[index].take() else { return };
+        self.free.push(index);
+        slot.end();
+        for socket in slot.let_go.drain(..) {
+            let _ = self.epoll.remove(&socket);
+            self.closing.add(clock::now(), socket);
+        }
+        let port = slot.rtp.port;
+        drop(slot);
+        self.shared.out.push_back(Report::Ended { session, port, record });
+    }
+
+    fn take_jobs(&mut self) {
+        while let Some((key, result)) = self.shared.jobs.finished() {
+            match (key, result) {
+                (JobKey::Open { session, attempt }, JobResult::Opened(result)) => self.opened(session, attempt, result),
+                (JobKey::Tool { session, id }, JobResult::Tool(result)) => {
+                    self.step(session, |slot, shared| slot.input(shared, clock::now(), Input::Tool { id, result }));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn opened(
+        &mut self,
+        session: SessionId,
+        attempt: u32,
+        result: Result<crate::net::websocket::RealtimeSocket, crate::realtime::session::SessionFault>,
+    ) {
+        let mut unwanted = None;
+        if self.by_session.contains_key(&session) {
+            self.step(session, |slot, shared| match slot.opened(shared, attempt, result) {
+                Ok(step) => step,
+                Err(socket) => {
+                    unwanted = socket;
+                    Step::Goes
+                }
+            });
+        } else {
+            unwanted = result.ok();
+        }
+        if let Some(socket) = unwanted {
+            self.closing.add(clock::now(), socket);
+        }
+    }
+
+    fn read_sockets(&mut self) {
+        let mut tokens = std::mem::take(&mut self.tokens);
+        if let Err(error) = self.epoll.ready(&mut tokens) {
+            tracing::error!(%error, "epoll");
+        }
+        let tick = self.tick;
+        for &token in &tokens {
+            let index = (token >> 1) as usize;
+            if token & 1 == 0 {
+                self.step_at(index, |slot, shared| slot.read_rtp(shared, tick));
+            } else if let Some(open) =
+                self.slots.get_mut(index).and_then(Option::as_mut).and_then(|slot| slot.ws.as_mut())
+            {
+                open.pending = true;
+            }
+        }
+        self.tokens = tokens;
+        for index in 0..self.slots.len() {
+            if self.slots[index].as_ref().is_some_and(|slot| slot.ws.as_ref().is_some_and(|open| open.pending)) {
+                self.step_at(index, Slot::read_ws);
+            }
+        }
+    }
+
+    fn run_due(&mut self, now: Instant) {
+        for index in 0..self.slots.len() {
+            if self.slots[index].as_ref().is_some_and(|slot| slot.deadline.is_some_and(|d| d <= now)) {
+                self.step_at(index, |slot, shared| slot.timeout(shared, now));
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        for index in 0..self.slots.len() {
+            if self.slots[index].as_ref().is_some_and(|slot| slot.ws.as_ref().is_some_and(|open| open.dirty)) {
+                self.step_at(index, Slot::flush_ws);
+            }
+        }
+    }
+
+    fn report(&mut self) {
+        while let Some(report) = self.shared.out.pop_front() {
+            match self.reports.try_send(report) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Full(report)) => return self.shared.out.push_front(report),
+                Err(mpsc::error::TrySendError::Closed(_)) => {}
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let stats = &self.shared.stats;
+        stats.calls.store(self.by_session.len(), Ordering::Relaxed);
+        stats.jobs.store(self.shared.jobs.len(), Ordering::Relaxed);
+        let open = self.slots.iter().flatten().filter(|slot| slot.ws.is_some()).count();
+        stats.sockets.store(open + self.closing.len(), Ordering::Relaxed);
+    }
+}
+
+fn rtp_token(index: usize) -> u64 {
+    (index as u64) << 1
+}
+fn ws_token(index: usize) -> u64 {
+    (index as u64) << 1 | 1
+}
+
+/// The record of a call that could not finish its own.
+pub(super) fn unfinished(mut cdr: crate::observe::cdr::Cdr, by: EndedBy, cause: Cause) -> Box<CallRecord> {
+    cdr.ended_unix_ms = clock::unix_ms();
+    cdr.talk_ms = cdr.answered_unix_ms.map_or(0, |answered| cdr.ended_unix_ms.saturating_sub(answered));
+    cdr.setup_ms = cdr.answered_unix_ms.map(|answered| answered.saturating_sub(cdr.started_unix_ms));
+    cdr.ended_by = Some(by);
+    cdr.cause = cause.label().to_owned();
+    if cdr.sip_status == 0 {
+        cdr.sip_status = 500;
+    }
+    Box::new(CallRecord { end: CallEnd { by, cause }, cdr, transcript: Vec::new() })
+}

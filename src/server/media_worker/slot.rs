@@ -1,0 +1,290 @@
+//! One call on its worker: the machine, its RTP pair, its WebSocket, its jobs.
+//!
+//! Everything here may panic inside the call's code; `run` guards each entry and ends that call only.
+
+use super::jobs::Jobs;
+use super::{NewCall, Report, WorkerStats};
+use crate::call::{Call, CallEvent, CallRecord, Input, Output};
+use crate::net::clock;
+use crate::net::rtp_port::RtpPort;
+use crate::net::websocket::connect::Target;
+use crate::net::websocket::{Incoming, RealtimeSocket};
+use crate::observe::cdr::Cdr;
+use crate::realtime::session::SessionFault;
+use crate::sip::user_agent::SessionId;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+use tokio::task::AbortHandle;
+
+/// Frames a call may catch up in one go after a stall; what is left comes at the next tick.
+const MAX_CATCH_UP: usize = 64;
+/// WebSocket messages taken of one call in one tick.
+const MAX_MESSAGES: usize = 128;
+/// The largest datagram that can be RTP of ours.
+pub const RTP_BUFFER: usize = 2048;
+
+/// What a slot uses of its worker.
+pub struct Shared {
+    pub jobs: Jobs,
+    pub out: VecDeque<Report>,
+    pub stats: Arc<WorkerStats>,
+    pub notes: crate::server::notes::Notes,
+}
+
+/// A WebSocket and whether it needs care at this tick.
+pub struct Open {
+    pub socket: RealtimeSocket,
+    /// Something was written: flush at the end of the tick.
+    pub dirty: bool,
+    /// Messages may wait in our buffers, which epoll does not see (after the handshake, after [`MAX_MESSAGES`]).
+    pub pending: bool,
+}
+
+/// What the worker must do for a slot after a step.
+#[derive(Debug)]
+pub enum Step {
+    Goes,
+    Over(Box<CallRecord>),
+}
+
+pub struct Slot {
+    pub session: SessionId,
+    pub call: Call,
+    pub rtp: RtpPort,
+    target: Target,
+    pub deadline: Option<Instant>,
+    pub ws: Option<Open>,
+    /// Sockets the call has let go of; the worker closes them.
+    pub let_go: Vec<RealtimeSocket>,
+    /// Number of the WebSocket set-up that counts.
+    attempt: u32,
+    opening: Option<AbortHandle>,
+    tools: Vec<AbortHandle>,
+    /// The tick of the last datagram: two ticks in a row mean that some wait.
+    last_rtp_tick: u64,
+    first: Vec<Output>,
+    /// For the CDR if the call panics.
+    pub record: Cdr,
+    #[cfg(test)]
+    pub must_panic: bool,
+}
+
+impl Slot {
+    pub fn new(new: NewCall) -> Slot {
+        Slot {
+            session: new.session,
+            call: new.call,
+            rtp: new.rtp,
+            target: new.target,
+            deadline: new.deadline,
+            ws: None,
+            let_go: Vec::new(),
+            attempt: 0,
+            opening: None,
+            tools: Vec::new(),
+            last_rtp_tick: 0,
+            first: new.outputs,
+            record: new.record,
+            #[cfg(test)]
+            must_panic: false,
+        }
+    }
+
+    /// Throws away what the socket gathered before the call was here: it would be a standing delay for the whole call.
+    pub fn discard_stale(&mut self) {
+        let mut buffer = [0; RTP_BUFFER];
+        for _ in 0..1024 {
+            if self.rtp.rtp.recv_from(&mut buffer).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Hands one input to the call and does what it then wants.
+    pub fn input(&mut self, shared: &mut Shared, now: Instant, input: Input<'_>) -> Step {
+        #[cfg(test)]
+        assert!(!self.must_panic, "asked to panic");
+        self.call.handle(now, input);
+        self.drain(shared, now)
+    }
+
+    /// The call's deadline has passed, maybe more than one frame ago.
+    pub fn timeout(&mut self, shared: &mut Shared, now: Instant) -> Step {
+        for _ in 0..MAX_CATCH_UP {
+            if self.deadline.is_none_or(|d| d > now) {
+                break;
+            }
+            if let Step::Over(record) = self.input(shared, now, Input::Timeout) {
+                return Step::Over(record);
+            }
+        }
+        Step::Goes
+    }
+
+    /// Reads the RTP socket: one datagram an event, all of them when some were left over.
+    pub fn read_rtp(&mut self, shared: &mut Shared, tick: u64) -> Step {
+        let mut buffer = [0; RTP_BUFFER];
+        let most = if self.last_rtp_tick + 1 == tick { 32 } else { 1 };
+        self.last_rtp_tick = tick;
+        for _ in 0..most {
+            let Ok((n, from)) = self.rtp.rtp.recv_from(&mut buffer) else { break };
+            shared.stats.rtp_reads.fetch_add(1, Ordering::Relaxed);
+            let datagram = buffer.get(..n).unwrap_or_default();
+            if let Step::Over(record) = self.input(shared, clock::now(), Input::Rtp { from, datagram }) {
+                return Step::Over(record);
+            }
+        }
+        Step::Goes
+    }
+
+    /// Reads the WebSocket until it is empty or its share of the tick is used up.
+    pub fn read_ws(&mut self, shared: &mut Shared) -> Step {
+        if let Some(open) = &mut self.ws {
+            open.pending = false;
+            open.socket.begin_reads();
+        }
+        for _ in 0..MAX_MESSAGES {
+            // The call may close or replace its socket at any message.
+            let Some(open) = &mut self.ws else { return Step::Goes };
+            let now = clock::now();
+            let step = match open.socket.read() {
+                Incoming::Text(text) => self.input(shared, now, Input::RealtimeText(text.as_str())),
+                Incoming::Empty => return Step::Goes,
+                Incoming::Closed { code, reason } => {
+                    self.ws = None;
+                    return self.input(shared, now, Input::RealtimeClosed { code, reason: &reason });
+                }
+            };
+            if let Step::Over(record) = step {
+                return Step::Over(record);
+            }
+        }
+        if let Some(open) = &mut self.ws {
+            open.pending = true;
+        }
+        Step::Goes
+    }
+
+    /// Sends what was written in this tick.
+    pub fn flush_ws(&mut self, shared: &mut Shared) -> Step {
+        let Some(open) = &mut self.ws else { return Step::Goes };
+        match open.socket.flush() {
+            Ok(done) => {
+                open.dirty = !done;
+                Step::Goes
+            }
+            Err(broken) => self.lost(shared, &broken.0),
+        }
+    }
+
+    fn lost(&mut self, shared: &mut Shared, reason: &str) -> Step {
+        self.ws = None;
+        self.input(shared, clock::now(), Input::RealtimeClosed { code: None, reason })
+    }
+
+    /// The WebSocket set-up came to an end. `Err(socket)`: nobody waits for it any more.
+    pub fn opened(
+        &mut self,
+        shared: &mut Shared,
+        attempt: u32,
+        result: Result<RealtimeSocket, SessionFault>,
+    ) -> Result<Step, Option<RealtimeSocket>> {
+        if attempt != self.attempt || self.opening.is_none() {
+            return Err(result.ok());
+        }
+        self.opening = None;
+        let now = clock::now();
+        Ok(match result {
+            Ok(socket) => {
+                self.ws = Some(Open { socket, dirty: false, pending: true });
+                self.input(shared, now, Input::RealtimeOpen)
+            }
+            Err(fault) => self.input(shared, now, Input::RealtimeFailed(fault)),
+        })
+    }
+
+    /// The first outputs, made before the call came here, then all others.
+    pub fn begin(&mut self, shared: &mut Shared, now: Instant) -> Step {
+        for output in std::mem::take(&mut self.first) {
+            if let Some(step) = self.output(shared, now, output) {
+                return step;
+            }
+        }
+        self.timeout(shared, now)
+    }
+
+    fn drain(&mut self, shared: &mut Shared, now: Instant) -> Step {
+        loop {
+            let output = self.call.poll_output(now);
+            if let Some(step) = self.output(shared, now, output) {
+                return step;
+            }
+        }
+    }
+
+    fn output(&mut self, shared: &mut Shared, now: Instant, output: Output) -> Option<Step> {
+        match output {
+            Output::Rtp { to } => {
+                if self.rtp.rtp.send_to(self.call.rtp_bytes(), to).is_err() {
+                    shared.stats.rtp_send_errors.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Output::Sip(command) => shared.out.push_back(Report::Sip(command)),
+            Output::OpenRealtime => self.open_realtime(shared),
+            Output::RealtimeText(text) => {
+                if let Some(open) = &mut self.ws {
+                    if let Err(broken) = open.socket.write(text) {
+                        return Some(self.lost(shared, &broken.0));
+                    }
+                    open.dirty = true;
+                }
+            }
+            Output::CloseRealtime => self.close_realtime(),
+            Output::StartTool { id, action, timeout } => {
+                self.tools.retain(|job| !job.is_finished());
+                self.tools.push(shared.jobs.tool(self.session, id, action, timeout));
+            }
+            Output::Note(event) => {
+                if let CallEvent::Answered { codec } = &event {
+                    self.record.answered_unix_ms = Some(clock::unix_ms());
+                    self.record.codec = Some((*codec).to_owned());
+                    self.record.sip_status = 200;
+                }
+                shared.notes.call(&self.record, &event);
+            }
+            Output::Ended(record) => return Some(Step::Over(record)),
+            Output::Timeout(deadline) => {
+                self.deadline = deadline;
+                let _ = now;
+                return Some(Step::Goes);
+            }
+        }
+        None
+    }
+
+    fn open_realtime(&mut self, shared: &mut Shared) {
+        self.close_realtime();
+        self.attempt += 1;
+        self.opening = Some(shared.jobs.open(self.session, self.attempt, self.target.clone()));
+    }
+
+    fn close_realtime(&mut self) {
+        if let Some(job) = self.opening.take() {
+            job.abort();
+        }
+        if let Some(mut open) = self.ws.take() {
+            let _ = open.socket.flush();
+            self.let_go.push(open.socket);
+        }
+    }
+
+    /// Lets go of everything that runs elsewhere.
+    pub fn end(&mut self) {
+        self.close_realtime();
+        for job in self.tools.drain(..) {
+            job.abort();
+        }
+    }
+}

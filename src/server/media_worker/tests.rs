@@ -1,0 +1,1 @@
+//! Tests of the worker: filled in below the loop.

@@ -1,0 +1,220 @@
+//! A new INVITE: admission, number, dialplan, RTP port, then a call on the least loaded worker; or a refusal.
+//!
+//! Every way out of here leaves exactly one record (OVL-08).
+
+use super::super::media_worker::{Command, NewCall};
+use super::super::providers::ReadyProvider;
+use super::super::{admission::Refused, dialled};
+use super::{Route, Signalling};
+use crate::call::end::Cause;
+use crate::call::{Call, CallEnd, CallParams, CallRecord, MediaPolicy, Output};
+use crate::config::dialplan::Dialplan;
+use crate::net::clock;
+use crate::net::rtp_port::RtpPort;
+use crate::observe::cdr::{Cdr, EndedBy};
+use crate::sip::Flow;
+use crate::sip::headers::Name;
+use crate::sip::message::Message;
+use crate::sip::offer_answer::{LocalMedia, Negotiation};
+use crate::sip::user_agent::{SessionId, UaCommand};
+use rand::Rng;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A refusal: the SIP status, who is the cause, its label, when to try again.
+struct Refusal {
+    status: u16,
+    by: EndedBy,
+    cause: &'static str,
+    retry_after: Option<u32>,
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        Refusal { status: 503, by: EndedBy::Operator, cause: refused.label(), retry_after: Some(refused.retry_after()) }
+    }
+}
+
+const NO_NUMBER: Refusal = Refusal { status: 404, by: EndedBy::Operator, cause: "no_number", retry_after: None };
+const NO_PROVIDER: Refusal = Refusal { status: 503, by: EndedBy::Fault, cause: "no_provider", retry_after: None };
+const NO_PORTS: Refusal = Refusal { status: 503, by: EndedBy::Fault, cause: "no_ports", retry_after: Some(5) };
+
+impl Signalling {
+    pub(super) fn incoming(&mut self, session: SessionId, flow: Flow, invite: Message) {
+        let now = clock::now();
+        let mut record = Cdr {
+            sip_call_id: invite.call_id().unwrap_or_default(),
+            source: flow.remote.to_string(),
+            caller: dialled::caller(&invite).expose().clone(),
+            dialled: dialled::dialled(&invite),
+            ..self.blank_record()
+        };
+        match self.accept(now, session, flow, &invite, &mut record) {
+            Ok(()) => {}
+            Err(refusal) => {
+                self.routes.insert(session, Route { worker: None, call_runs: false, session_runs: true });
+                let headers = refusal.retry_after.map(|s| (Name::RetryAfter, s.to_string())).into_iter().collect();
+                self.parts.user_agent.command(now, UaCommand::Reject { session, status: refusal.status, headers });
+                record.sip_status = refusal.status;
+                self.write_refusal(record, refusal.by, refusal.cause);
+            }
+        }
+    }
+
+    fn accept(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        flow: Flow,
+        invite: &Message,
+        record: &mut Cdr,
+    ) -> Result<(), Refusal> {
+        let late = self.late_permille();
+        self.admission.admit(now, self.calls, late)?;
+        let plan = self.parts.numbers.lookup(&record.dialled).ok_or(NO_NUMBER)?;
+        record.dialplan = Some(plan.name.clone());
+        let provider = self.parts.providers.get(plan.provider.as_deref()).ok_or(NO_PROVIDER)?.clone();
+        record.provider = Some(provider.name.clone());
+        let rtp = self.parts.ports.allocate(now).map_err(|_| NO_PORTS)?;
+        let params = self.params(session, flow, invite, plan, &provider, &rtp, record);
+        record.model = Some(params.endpoint.model.clone());
+        self.start(now, params, provider, rtp, record.clone());
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call's parts, each from its own place")]
+    fn params(
+        &mut self,
+        session: SessionId,
+        flow: Flow,
+        invite: &Message,
+        plan: Arc<Dialplan>,
+        provider: &ReadyProvider,
+        rtp: &RtpPort,
+        record: &Cdr,
+    ) -> CallParams {
+        let settings = Arc::clone(&self.parts.settings);
+        let media = &settings.media;
+        let advertised = settings.sip.advertise.unwrap_or_else(|| settings.sip.listen.ip());
+        let local = LocalMedia {
+            addr: if settings.sip.advertise.is_none() { media.listen.unwrap_or(advertised) } else { advertised },
+            port: rtp.port,
+            codecs: media.codecs.clone(),
+            prefer_local_order: media.prefer_local_order,
+            dtmf: true,
+            ptime_ms: media.ptime_ms,
+            // 62 bits: an `o=` number must fit a signed 64-bit reader (RFC 4566 §5.2).
+            session_id: self.parts.random.random::<u64>() >> 2,
+        };
+        CallParams {
+            id: record.call.as_str().into(),
+            session,
+            sip_call_id: record.sip_call_id.clone(),
+            endpoint: provider.endpoint(plan.model.as_deref()),
+            apology: self.parts.numbers.apology(&plan),
+            plan,
+            provider_name: provider.name.clone(),
+            connect_timeout: provider.connect_timeout,
+            ready_timeout: provider.ready_timeout,
+            caller: dialled::caller(invite),
+            dialled: record.dialled.clone(),
+            source: flow.remote,
+            negotiation: Negotiation::new(local),
+            offer: invite.sdp(),
+            media: MediaPolicy {
+                source: media.source_policy,
+                allowed: media.networks.iter().filter(|n| is_single(n.addr, n.prefix)).map(|n| n.addr).collect(),
+                reorder_wait: media.reorder_wait,
+                append_ms: APPEND_MS,
+            },
+            seed: self.parts.random.random(),
+            unix_ms: record.started_unix_ms,
+        }
+    }
+
+    /// Makes the call and runs it to its first wish for time; what concerns SIP is done at once.
+    fn start(&mut self, now: Instant, params: CallParams, provider: ReadyProvider, rtp: RtpPort, record: Cdr) {
+        let session = params.session;
+        let target = provider.target(&params.endpoint);
+        let worker = (0..self.parts.workers.len()).min_by_key(|&i| self.parts.workers[i].load());
+        self.routes.insert(session, Route { worker, call_runs: true, session_runs: true });
+        self.calls += 1;
+        self.parts.calls.send_replace(self.calls);
+        let made = catch_unwind(AssertUnwindSafe(|| {
+            let mut call = Call::new(now, params);
+            let mut outputs = Vec::new();
+            loop {
+                match call.poll_output(now) {
+                    Output::Timeout(deadline) => return (Some((call, deadline)), outputs, None),
+                    Output::Ended(ended) => return (None, outputs, Some(ended)),
+                    output => outputs.push(output),
+                }
+            }
+        }));
+        let Ok((call, outputs, ended)) = made else {
+            // OVL-05: a panic here ends this call only.
+            self.parts.user_agent.command(now, UaCommand::Reject { session, status: 500, headers: Vec::new() });
+            let end = CallEnd { by: EndedBy::Fault, cause: Cause::Panic };
+            let record = Cdr { sip_status: 500, ..record };
+            return self.end_before_media(now, session, rtp, finished(record, end));
+        };
+        let mut kept = Vec::new();
+        for output in outputs {
+            match output {
+                Output::Sip(command) => self.parts.user_agent.command(now, command),
+                Output::Note(event) => self.parts.notes.call(&record, &event),
+                output => kept.push(output),
+            }
+        }
+        match (call, ended, worker) {
+            (Some((call, deadline)), _, Some(worker)) => {
+                let new = NewCall { call, session, rtp, target, outputs: kept, deadline, record };
+                self.parts.workers[worker].send(Command::Add(Box::new(new)));
+            }
+            (_, Some(ended), _) => self.end_before_media(now, session, rtp, *ended),
+            _ => {}
+        }
+    }
+
+    /// The call was over before it came to a worker (a refused offer).
+    fn end_before_media(&mut self, now: Instant, session: SessionId, rtp: RtpPort, record: CallRecord) {
+        let port = rtp.port;
+        drop(rtp);
+        self.parts.ports.release(now, port);
+        self.call_ended(session, record);
+    }
+
+    /// A record with our id and the time.
+    pub(super) fn blank_record(&mut self) -> Cdr {
+        self.last_call += 1;
+        let now = clock::unix_ms();
+        Cdr {
+            call: format!("{:08x}-{}", self.boot, self.last_call),
+            started_unix_ms: now,
+            ended_unix_ms: now,
+            ..Cdr::default()
+        }
+    }
+
+    pub(super) fn write_refusal(&mut self, mut cdr: Cdr, by: EndedBy, cause: &str) {
+        cdr.cause = cause.to_owned();
+        cdr.ended_by = Some(by);
+        let end = CallEnd { by, cause: Cause::SipFailed(cdr.sip_status) };
+        self.write(CallRecord { end, cdr, transcript: Vec::new() });
+    }
+}
+
+/// Caller audio in one append, ms: cheaper than 20 ms, and 20 ms of delay more (media measurements).
+const APPEND_MS: u32 = 40;
+
+fn is_single(addr: IpAddr, prefix: u8) -> bool {
+    prefix == if addr.is_ipv4() { 32 } else { 128 }
+}
+
+fn finished(mut cdr: Cdr, end: CallEnd) -> CallRecord {
+    cdr.ended_by = Some(end.by);
+    cdr.cause = end.cause.label().to_owned();
+    CallRecord { end, cdr, transcript: Vec::new() }
+}

@@ -1,0 +1,284 @@
+//! The signalling task: owns the user agent, the SIP sockets and the routes from SIP sessions to media workers.
+//!
+//! `transport`: datagrams and streams in and out. `incoming`: a new INVITE becomes a call, or a refusal with its record.
+//! In: SIP, [`Report`]s of the workers, [`Request`]s of the server. Out: SIP, [`Command`]s, records.
+
+mod incoming;
+mod transport;
+
+use super::admission::Admission;
+use super::media_worker::{Command, Report, Worker};
+use super::notes::Notes;
+use super::numbers::Numbers;
+use super::providers::Providers;
+use super::records::Records;
+use crate::call::{CallEnd, CallRecord};
+use crate::config::settings::Settings;
+use crate::net::clock;
+use crate::net::rtp_port::RtpPorts;
+use crate::sip::user_agent::{SessionEnd, SessionId, UaCounts, UaEvent, UaOutput, UserAgent};
+use rand::rngs::StdRng;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
+use transport::Transport;
+
+/// Reports taken in one turn of the loop, so that SIP is never starved.
+const REPORTS: usize = 256;
+/// When a worker's channel was full.
+const RETRY: Duration = Duration::from_millis(5);
+
+/// What the server asks of the task.
+pub enum Request {
+    /// Refuse new calls from now on.
+    Drain,
+    /// End every call.
+    CloseAll(CallEnd),
+    /// Numbers of new calls are looked up here from now on; running calls keep theirs (OVL-07).
+    Numbers(Arc<Numbers>),
+    Counts(oneshot::Sender<SignallingCounts>),
+    /// End the task.
+    Stop,
+}
+
+/// What the task holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SignallingCounts {
+    pub calls: usize,
+    /// Sessions that are not wholly over, calls or not.
+    pub routes: usize,
+    pub ports_in_use: usize,
+    pub ports_quarantined: usize,
+    pub connections: usize,
+    pub user_agent: UaCounts,
+    /// Datagrams and connections from outside `sip.peers`.
+    pub foreign: u64,
+}
+
+/// What becomes of the events of a session.
+struct Route {
+    /// `None`: refused, its record is written.
+    worker: Option<usize>,
+    /// The call has not reported its end.
+    call_runs: bool,
+    /// The user agent has not reported the session's end.
+    session_runs: bool,
+}
+
+/// Everything the task is made of.
+pub struct Parts {
+    pub settings: Arc<Settings>,
+    pub numbers: Arc<Numbers>,
+    pub providers: Providers,
+    pub user_agent: UserAgent,
+    pub transport: Transport,
+    pub ports: RtpPorts,
+    pub workers: Vec<Worker>,
+    pub records: Records,
+    pub notes: Notes,
+    pub reports: mpsc::Receiver<Report>,
+    pub requests: mpsc::Receiver<Request>,
+    /// How many calls there are.
+    pub calls: watch::Sender<usize>,
+    pub random: StdRng,
+}
+
+pub use transport::Transport as SipTransport;
+
+/// The task's state.
+pub struct Signalling {
+    parts: Parts,
+    admission: Admission,
+    routes: HashMap<SessionId, Route>,
+    calls: usize,
+    /// Prefix of call ids, different in each run.
+    boot: u32,
+    last_call: u64,
+}
+
+impl Signalling {
+    pub fn new(now: Instant, mut parts: Parts) -> Signalling {
+        let limits = &parts.settings.limits;
+        Signalling {
+            admission: Admission::new(now, limits.max_calls, limits.calls_per_second),
+            routes: HashMap::new(),
+            calls: 0,
+            boot: rand::Rng::random(&mut parts.random),
+            last_call: 0,
+            parts,
+        }
+    }
+
+    /// Runs until [`Request::Stop`], or until the server is dropped.
+    pub async fn run(mut self) {
+        loop {
+            let deadline = self.drain();
+            let retry = !self.flush_workers();
+            let wake = wake_at(deadline, retry);
+            let parts = &mut self.parts;
+            tokio::select! {
+                report = parts.reports.recv() => {
+                    if let Some(report) = report {
+                        self.report(report);
+                    }
+                    for _ in 0..REPORTS {
+                        let Ok(report) = self.parts.reports.try_recv() else { break };
+                        self.report(report);
+                    }
+                }
+                input = parts.transport.next() => {
+                    self.input(input);
+                }
+                request = parts.requests.recv() => match request {
+                    Some(Request::Stop) | None => return,
+                    Some(request) => self.request(request),
+                },
+                () = tokio::time::sleep_until(wake.into()) => self.parts.user_agent.handle_timeout(clock::now()),
+            }
+        }
+    }
+
+    fn input(&mut self, input: transport::SipInput) {
+        let now = clock::now();
+        self.parts.transport.handle(now, input, &mut self.parts.user_agent);
+    }
+
+    /// Does what the user agent wants until it wants nothing; returns its deadline.
+    fn drain(&mut self) -> Option<Instant> {
+        loop {
+            match self.parts.user_agent.poll_output() {
+                UaOutput::Transmit { flow, bytes } => {
+                    self.parts.transport.send(clock::now(), flow, bytes, &mut self.parts.user_agent);
+                }
+                UaOutput::Event(event) => self.event(event),
+                UaOutput::Timeout(deadline) => return deadline,
+            }
+        }
+    }
+
+    fn event(&mut self, event: UaEvent) {
+        let (session, ended) = match &event {
+            UaEvent::IncomingCall { session, flow, invite } => return self.incoming(*session, *flow, invite.clone()),
+            UaEvent::Ended { session, end } => (*session, Some(end.clone())),
+            UaEvent::Progress { session, .. }
+            | UaEvent::Answered { session, .. }
+            | UaEvent::Established { session, .. }
+            | UaEvent::Reinvite { session, .. }
+            | UaEvent::ReinviteAck { session, .. }
+            | UaEvent::ReinviteDone { session, .. }
+            | UaEvent::Info { session, .. }
+            | UaEvent::Refer { session, .. } => (*session, None),
+        };
+        let Some(route) = self.routes.get_mut(&session) else {
+            if let Some(end) = ended {
+                self.refused_below(&end);
+            }
+            return;
+        };
+        if let Some(worker) = route.worker
+            && route.call_runs
+        {
+            self.parts.workers[worker].send(Command::Sip(session, event));
+        }
+        if ended.is_some() {
+            route.session_runs = false;
+            self.forget_if_over(session);
+        }
+    }
+
+    /// The user agent refused an INVITE by itself (malformed, over its own cap …): the record has what is known.
+    fn refused_below(&mut self, end: &SessionEnd) {
+        let status = match end {
+            SessionEnd::Failed { status, .. } => *status,
+            _ => 0,
+        };
+        let cdr = crate::observe::cdr::Cdr { sip_status: status, ..self.blank_record() };
+        self.write_refusal(cdr, crate::observe::cdr::EndedBy::Fault, "sip_refused");
+    }
+
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::Sip(command) => self.parts.user_agent.command(clock::now(), command),
+            Report::Ended { session, port, record } => {
+                self.parts.ports.release(clock::now(), port);
+                if let Some(worker) = self.routes.get(&session).and_then(|r| r.worker) {
+                    self.parts.workers[worker].ended();
+                }
+                self.call_ended(session, *record);
+            }
+        }
+    }
+
+    fn call_ended(&mut self, session: SessionId, record: CallRecord) {
+        self.write(record);
+        if let Some(route) = self.routes.get_mut(&session)
+            && std::mem::take(&mut route.call_runs)
+        {
+            self.calls -= 1;
+            self.parts.calls.send_replace(self.calls);
+        }
+        self.forget_if_over(session);
+    }
+
+    fn forget_if_over(&mut self, session: SessionId) {
+        if self.routes.get(&session).is_some_and(|r| !r.call_runs && !r.session_runs) {
+            self.routes.remove(&session);
+        }
+    }
+
+    fn write(&mut self, record: CallRecord) {
+        self.parts.notes.ended(&record.cdr);
+        self.parts.records.write(record);
+    }
+
+    fn flush_workers(&mut self) -> bool {
+        let mut done = true;
+        for worker in &mut self.parts.workers {
+            done &= worker.flush();
+        }
+        done
+    }
+
+    fn request(&mut self, request: Request) {
+        match request {
+            Request::Drain => self.admission.drain(),
+            Request::CloseAll(end) => {
+                self.admission.drain();
+                for worker in &mut self.parts.workers {
+                    worker.send(Command::CloseAll(end.clone()));
+                }
+            }
+            Request::Numbers(numbers) => self.parts.numbers = numbers,
+            Request::Counts(answer) => {
+                let _ = answer.send(self.counts());
+            }
+            Request::Stop => {}
+        }
+    }
+
+    fn counts(&mut self) -> SignallingCounts {
+        SignallingCounts {
+            calls: self.calls,
+            routes: self.routes.len(),
+            ports_in_use: self.parts.ports.in_use(),
+            ports_quarantined: self.parts.ports.quarantined(clock::now()),
+            connections: self.parts.transport.connections(),
+            user_agent: self.parts.user_agent.counts(),
+            foreign: self.parts.transport.foreign(),
+        }
+    }
+
+    /// The worst lateness of the workers, of 1,000 ticks.
+    fn late_permille(&self) -> u64 {
+        self.parts.workers.iter().map(|w| w.stats().late_permille.load(Ordering::Relaxed)).max().unwrap_or(0)
+    }
+}
+
+/// When the loop must run again without an event; a day when nothing is due.
+fn wake_at(deadline: Option<Instant>, retry: bool) -> Instant {
+    let now = clock::now();
+    let idle = now + if retry { RETRY } else { Duration::from_secs(86_400) };
+    deadline.map_or(idle, |d| d.min(idle))
+}

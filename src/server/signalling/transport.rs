@@ -1,0 +1,182 @@
+//! SIP in and out: the UDP socket, the listener, the stream connections with their tasks, and the source filter.
+//!
+//! A source outside `sip.peers` is dropped and counted before a byte of it is parsed or a connection is set up.
+
+use crate::config::settings::Network;
+use crate::net::clock;
+use crate::net::connections::{ConnectionLimits, Connections, SendError};
+use crate::net::listen::SipListeners;
+use crate::net::tcp::{StreamDeadlines, StreamEvent, accepted, dialled};
+use crate::net::udp::{Sent, SipUdp};
+use crate::sip::message::{Framing, Message};
+use crate::sip::user_agent::UserAgent;
+use crate::sip::{Flow, Transport as Protocol};
+use bytes::Bytes;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// Datagrams taken in one turn of the loop.
+const BATCH: usize = 64;
+/// Messages of all streams that may wait; beyond, TCP holds the peers up.
+const STREAM_EVENTS: usize = 1024;
+/// After `accept` failed (out of descriptors): it would fail again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What came.
+pub enum SipInput {
+    /// Datagrams may wait in the socket.
+    Datagrams,
+    Stream(StreamEvent),
+    Accepted(TcpStream, SocketAddr),
+    /// A connection's task ended, or nothing worth a word.
+    Nothing,
+}
+
+/// The sockets.
+pub struct Transport {
+    local: SocketAddr,
+    peers: Vec<Network>,
+    udp: SipUdp,
+    listener: TcpListener,
+    connections: Connections,
+    /// The tasks of the connections; they end with us.
+    tasks: JoinSet<()>,
+    events_in: mpsc::Sender<StreamEvent>,
+    events: mpsc::Receiver<StreamEvent>,
+    foreign: u64,
+    accept_after: Instant,
+}
+
+impl Transport {
+    /// Takes bound sockets. Needs a tokio runtime.
+    pub fn new(listeners: SipListeners, peers: Vec<Network>) -> std::io::Result<Transport> {
+        let (events_in, events) = mpsc::channel(STREAM_EVENTS);
+        Ok(Transport {
+            local: listeners.addr,
+            peers,
+            udp: SipUdp::new(listeners.udp)?,
+            listener: TcpListener::from_std(listeners.tcp)?,
+            connections: Connections::new(listeners.addr, ConnectionLimits::default()),
+            tasks: JoinSet::new(),
+            events_in,
+            events,
+            foreign: 0,
+            accept_after: clock::now(),
+        })
+    }
+
+    /// Waits for the next input. Cancel safe.
+    pub async fn next(&mut self) -> SipInput {
+        tokio::select! {
+            () = self.udp.readable() => SipInput::Datagrams,
+            event = self.events.recv() => event.map_or(SipInput::Nothing, SipInput::Stream),
+            accepted = accept(&self.listener, self.accept_after) => match accepted {
+                Ok((stream, remote)) => SipInput::Accepted(stream, remote),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a SIP connection");
+                    self.accept_after = clock::now() + ACCEPT_PAUSE;
+                    SipInput::Nothing
+                }
+            },
+            _ = self.tasks.join_next(), if !self.tasks.is_empty() => SipInput::Nothing,
+        }
+    }
+
+    /// Hands an input to the user agent.
+    pub fn handle(&mut self, now: Instant, input: SipInput, agent: &mut UserAgent) {
+        match input {
+            SipInput::Datagrams => self.read_datagrams(now, agent),
+            SipInput::Stream(StreamEvent::Message { flow, bytes }) => {
+                agent.handle_message(now, flow, Message::parse(bytes, Framing::Stream));
+            }
+            SipInput::Stream(StreamEvent::Closed { flow }) => self.closed(now, flow, agent),
+            SipInput::Accepted(stream, remote) => self.accepted(stream, remote),
+            SipInput::Nothing => {}
+        }
+    }
+
+    fn read_datagrams(&mut self, now: Instant, agent: &mut UserAgent) {
+        for _ in 0..BATCH {
+            let peers = &self.peers;
+            match self.udp.try_recv(|from| is_peer(peers, from.ip())) {
+                Some(Ok((bytes, remote))) if !is_keepalive(&bytes) => {
+                    let flow = Flow { transport: Protocol::Udp, local: self.local, remote, conn: 0 };
+                    agent.handle_message(now, flow, Message::parse(bytes, Framing::Datagram));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) => self.foreign += 1,
+                None => return,
+            }
+        }
+    }
+
+    fn accepted(&mut self, stream: TcpStream, remote: SocketAddr) {
+        if !is_peer(&self.peers, remote.ip()) {
+            self.foreign += 1;
+            return;
+        }
+        match self.connections.admit(remote) {
+            Ok((flow, queue)) => {
+                self.tasks.spawn(accepted(stream, flow, queue, self.events_in.clone(), StreamDeadlines::default()));
+            }
+            Err(_) => tracing::warn!(%remote, "too many SIP connections"),
+        }
+    }
+
+    /// Sends one message by its flow; a stream that is not open is opened.
+    pub fn send(&mut self, now: Instant, flow: Flow, bytes: Bytes, agent: &mut UserAgent) {
+        if flow.transport == Protocol::Udp {
+            if self.udp.send(&bytes, flow.remote) == Sent::Failed {
+                agent.handle_transport_error(now, flow);
+            }
+            return;
+        }
+        let sent = match self.connections.send(flow, bytes.clone()) {
+            Err(SendError::Unknown) => self.dial(flow, bytes),
+            sent => sent,
+        };
+        if sent.is_err() {
+            self.closed(now, flow, agent);
+            agent.handle_transport_error(now, flow);
+        }
+    }
+
+    fn dial(&mut self, flow: Flow, bytes: Bytes) -> Result<(), SendError> {
+        if flow.transport != Protocol::Tcp {
+            return Err(SendError::Unknown);
+        }
+        let (opened, queue) = self.connections.admit(flow.remote).map_err(|_| SendError::Unknown)?;
+        self.tasks.spawn(dialled(opened, queue, self.events_in.clone(), StreamDeadlines::default()));
+        self.connections.send(flow, bytes)
+    }
+
+    fn closed(&mut self, now: Instant, flow: Flow, agent: &mut UserAgent) {
+        for failed in self.connections.remove(flow) {
+            agent.handle_transport_error(now, failed);
+        }
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+    pub fn foreign(&self) -> u64 {
+        self.foreign
+    }
+}
+
+async fn accept(listener: &TcpListener, not_before: Instant) -> std::io::Result<(TcpStream, SocketAddr)> {
+    tokio::time::sleep_until(not_before.into()).await;
+    listener.accept().await
+}
+
+fn is_peer(peers: &[Network], ip: IpAddr) -> bool {
+    peers.iter().any(|network| network.contains(ip))
+}
+
+/// TRN-05: empty datagrams, CRLFs and NULs keep a NAT binding open and mean nothing else.
+fn is_keepalive(bytes: &[u8]) -> bool {
+    bytes.len() <= 4 && bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0))
+}
