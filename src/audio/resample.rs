@@ -163,8 +163,11 @@ pub fn convert(samples: &[i16], from_hz: u32, to_hz: u32) -> Option<Vec<i16>> {
     if from_hz == to_hz {
         return Some(samples.to_vec());
     }
-    // 20 ms blocks: steeper than a call's 5 ms, and delay does not matter here.
-    let mut blocks = Blocks::new(from_hz, to_hz, from_hz as usize / 50);
+    // About 20 ms: steeper than a call's 5 ms, and delay does not matter here. Of an even number of shortest blocks, so that half a block,
+    // which is the delay, is a whole number of samples at both rates.
+    let (from, to) = (from_hz as usize, to_hz as usize);
+    let unit = 2 * from / gcd(from, to);
+    let mut blocks = Blocks::new(from_hz, to_hz, (from / 50).div_ceil(unit) * unit);
     let delay = blocks.fft.output_delay();
     let due = (samples.len() as u64 * u64::from(to_hz)).div_ceil(u64::from(from_hz)) as usize;
     let mut out = Vec::with_capacity(delay + due + blocks.output.len());
@@ -176,3 +179,10 @@ pub fn convert(samples: &[i16], from_hz: u32, to_hz: u32) -> Option<Vec<i16>> {
     out.truncate(due);
     Some(out)
 }
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests;
