@@ -1,11 +1,30 @@
 //! The Realtime side, pure: neutral [`Intent`]s down, [`AgentEvent`]s up, WebSocket texts in and out.
 //!
-//! `dialect/{ga,preview}` translate; `engine/response` holds the state (one writer of `response.create`, barge-in, tool
-//! batches); `session` runs one connection from connect to close. No provider id is seen above the engine (invariant 10).
+//! | file | role |
+//! |---|---|
+//! | [`endpoint`] | URL, headers and key place of every endpoint form |
+//! | [`wire`] | lenient decoding of server events, names of both dialects alike |
+//! | [`dialect`] | client events as `ga` and `preview` spell them |
+//! | [`append`], [`base64`] | the hot path: caller audio out, agent audio in |
+//! | [`engine`] | the state: one writer of `response.create`, barge-in, tool batches, caller turns |
+//! | [`fault`] | why a session failed or ended, from HTTP status, `error` event or close code |
+//! | [`session`] | one connection from connect to close |
+//!
+//! No provider id is seen above the engine (invariant 10).
 
+pub mod append;
+pub mod base64;
+pub mod dialect;
+pub mod endpoint;
+pub mod engine;
+pub mod fault;
+mod outbox;
 pub mod session;
+pub mod wire;
 
-use crate::realtime::session::SessionFault;
+pub use endpoint::handshake;
+
+use crate::realtime::fault::SessionFault;
 
 /// A stretch of agent speech as the call knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -159,12 +178,6 @@ pub struct Handshake {
     pub key: KeyHeader,
 }
 
-/// The URL, headers and key place of an endpoint (reference §1–2).
-pub fn handshake(endpoint: &Endpoint) -> Handshake {
-    let _ = endpoint;
-    todo!()
-}
-
 /// What the call wants. Audio has its own method ([`session::Session::audio`]).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Intent {
@@ -187,6 +200,8 @@ pub enum Intent {
     },
     /// Keys the caller pressed, as a text item; a response follows.
     Digits(String),
+    /// Answer what is in the conversation: the retry after a response that failed (R3, R7).
+    Respond,
     Close,
 }
 

@@ -1,67 +1,24 @@
 //! One connection from connect to close: waits for `session.created`, configures, holds the deadline, feeds the engine.
+//!
+//! In: WebSocket texts, intents, caller audio, time. Out: [`SessionOutput`], drained down to `Timeout`.
+//! `Greeted → Configuring → Ready → Closed`; what is wanted before Ready waits, caller audio before it is dropped.
 
-use super::{AgentEvent, AgentSpec, CommandId, Endpoint, Intent, Usage};
+use super::append::append_event;
+use super::dialect::{Command, same_format};
+use super::engine::ResponseEngine;
+use super::outbox::{Outbox, Sent};
+use super::wire::{self, ErrorInfo, Format, Kind, ServerEvent, SessionInfo};
+use super::{AgentEvent, AgentSpec, AudioFormat, CommandId, DialectKind, Endpoint, Intent, Usage};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Why a session failed or ended. The verdict (caller-facing and retry) follows from the kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SessionFault {
-    /// DNS, TCP, TLS, HTTP other than below.
-    Connect(String),
-    /// 401 / 403.
-    Unauthorised(String),
-    /// 404: model or deployment unknown.
-    NotFound(String),
-    /// 429, quota.
-    RateLimited(String),
-    /// No `session.updated` in time.
-    Timeout,
-    /// `session.update` was refused: the configuration is bad.
-    BadConfiguration(String),
-    /// The length cap.
-    Expired,
-    /// The dialect was refused (`beta_api_shape_disabled`, foreign fields).
-    WrongDialect(String),
-    /// The socket closed or broke; the close code if one came.
-    Lost { code: Option<u16>, reason: String },
-    /// Server-side failure of a response.
-    Server(String),
-}
+pub use super::fault::SessionFault;
 
-impl SessionFault {
-    /// Label for metrics and CDR.
-    pub fn label(&self) -> &'static str {
-        match self {
-            SessionFault::Connect(_) => "realtime_connect",
-            SessionFault::Unauthorised(_) => "realtime_unauthorised",
-            SessionFault::NotFound(_) => "realtime_not_found",
-            SessionFault::RateLimited(_) => "realtime_rate_limited",
-            SessionFault::Timeout => "realtime_timeout",
-            SessionFault::BadConfiguration(_) => "realtime_bad_configuration",
-            SessionFault::Expired => "realtime_expired",
-            SessionFault::WrongDialect(_) => "realtime_wrong_dialect",
-            SessionFault::Lost { .. } => "realtime_lost",
-            SessionFault::Server(_) => "realtime_server_error",
-        }
-    }
-}
-
-impl std::fmt::Display for SessionFault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            SessionFault::Connect(s)
-            | SessionFault::Unauthorised(s)
-            | SessionFault::NotFound(s)
-            | SessionFault::RateLimited(s)
-            | SessionFault::BadConfiguration(s)
-            | SessionFault::WrongDialect(s)
-            | SessionFault::Server(s) => write!(f, "{}: {s}", self.label()),
-            SessionFault::Timeout | SessionFault::Expired => f.write_str(self.label()),
-            SessionFault::Lost { code: Some(c), reason } => write!(f, "realtime_lost: close {c} {reason}"),
-            SessionFault::Lost { code: None, reason } => write!(f, "realtime_lost: {reason}"),
-        }
-    }
-}
+/// Intents that wait for Ready.
+const MAX_WAITING: usize = 32;
+/// R9: so many malformed messages within so long end the session.
+const MALFORMED_LIMIT: usize = 5;
+const MALFORMED_WINDOW: Duration = Duration::from_secs(10);
 
 /// What a session is made of.
 #[derive(Clone, Debug)]
@@ -83,41 +40,212 @@ pub enum SessionOutput {
     Timeout(Option<Instant>),
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Connected; the server's first event is awaited.
+    Connected,
+    /// `session.update` is on its way.
+    Configuring,
+    Ready,
+    Closed,
+}
+
 /// The machine: dialect + engine + life cycle.
-pub struct Session {}
+pub struct Session {
+    state: State,
+    dialect: DialectKind,
+    agent: AgentSpec,
+    /// Of getting Ready.
+    deadline: Instant,
+    session_id: String,
+    expires_at_unix: Option<u64>,
+    waiting: VecDeque<(CommandId, Intent)>,
+    malformed: VecDeque<Instant>,
+    last_command: u64,
+    engine: ResponseEngine,
+    out: Outbox,
+}
 
 impl Session {
     /// The connection is open (the 101 was received).
     pub fn new(now: Instant, params: SessionParams) -> Session {
-        let _ = (now, params);
-        todo!()
+        let dialect = params.endpoint.dialect;
+        Session {
+            state: State::Connected,
+            dialect,
+            engine: ResponseEngine::new(&params.agent),
+            agent: params.agent,
+            deadline: now + params.ready_timeout,
+            session_id: String::new(),
+            expires_at_unix: None,
+            waiting: VecDeque::new(),
+            malformed: VecDeque::new(),
+            last_command: 0,
+            out: Outbox::new(dialect),
+        }
     }
+
+    /// One text message of the server.
     pub fn handle_text(&mut self, now: Instant, text: &str) {
-        let _ = (now, text);
-        todo!()
+        if self.state == State::Closed {
+            return;
+        }
+        let event = match wire::decode(text) {
+            Ok(event) => event,
+            Err(error) => return self.on_malformed(now, &error.to_string()),
+        };
+        match (event.kind(), self.state) {
+            (Kind::SessionCreated, _) => self.on_created(&event.session),
+            (Kind::SessionUpdated, State::Configuring) => self.on_updated(now, &event.session),
+            (Kind::Error, State::Connected | State::Configuring) => self.on_early_error(&event.error),
+            (Kind::Error, _) if is_expiry(&event.error) => self.end(Some(SessionFault::Expired)),
+            (_, State::Ready) => self.engine.on_event(now, &event, &mut self.out),
+            (Kind::Unknown, _) => self.out.warn("unknown_event", &event.name),
+            _ => self.on_early_event(&event),
+        }
     }
+
     /// The socket is gone.
     pub fn handle_close(&mut self, now: Instant, code: Option<u16>, reason: &str) {
-        let _ = (now, code, reason);
-        todo!()
-    }
-    pub fn handle_timeout(&mut self, now: Instant) {
         let _ = now;
-        todo!()
+        self.end(Some(SessionFault::from_close(code, reason)));
     }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match self.state {
+            State::Connected | State::Configuring if now >= self.deadline => self.end(Some(SessionFault::Timeout)),
+            State::Ready => self.engine.on_timeout(now, &mut self.out),
+            State::Connected | State::Configuring | State::Closed => {}
+        }
+    }
+
+    /// Asks for something; the id comes back if it is refused. Waits for Ready, but for `Close`.
     pub fn intent(&mut self, now: Instant, intent: Intent) -> CommandId {
-        let _ = (now, intent);
-        todo!()
+        self.last_command += 1;
+        let id = CommandId(self.last_command);
+        match (self.state, intent) {
+            (State::Closed, _) => {}
+            (_, Intent::Close) => self.end(None),
+            (State::Ready, intent) => self.engine.on_intent(now, id, intent, &mut self.out),
+            (State::Connected | State::Configuring, intent) if self.waiting.len() < MAX_WAITING => {
+                self.waiting.push_back((id, intent));
+            }
+            (State::Connected | State::Configuring, _) => {
+                let message = "too many wishes before the session is ready".to_owned();
+                self.out.event(AgentEvent::Rejected { command: Some(id), code: None, message });
+            }
+        }
+        id
     }
+
     /// Caller audio in the session's format; one `append` event each call. Dropped before Ready.
     pub fn audio(&mut self, audio: &[u8]) {
-        let _ = audio;
-        todo!()
+        if self.state == State::Ready && !audio.is_empty() {
+            self.out.send_audio(append_event(audio));
+        }
     }
+
     pub fn poll_output(&mut self) -> SessionOutput {
-        todo!()
+        self.out.pop().unwrap_or_else(|| {
+            SessionOutput::Timeout(match self.state {
+                State::Connected | State::Configuring => Some(self.deadline),
+                State::Ready => self.engine.deadline(),
+                State::Closed => None,
+            })
+        })
     }
+
     pub fn usage(&self) -> Usage {
-        todo!()
+        self.engine.usage()
     }
+
+    /// The first event of the server, whatever its name; later ones only add what is not known yet.
+    fn on_created(&mut self, session: &SessionInfo<'_>) {
+        self.learn(session);
+        if self.state != State::Connected {
+            return;
+        }
+        let foreign = match self.dialect {
+            DialectKind::Ga => session.is_preview() && !session.is_ga(),
+            DialectKind::Preview => session.is_ga(),
+        };
+        if foreign {
+            // Look-alikes mix the shapes; whether it is the wrong dialect shows when session.update is refused.
+            self.out.warn("dialect_mismatch", "session.created has the shape of the other dialect");
+        }
+        self.state = State::Configuring;
+        self.out.send(Sent::SessionUpdate, None, &Command::SessionUpdate(&self.agent));
+    }
+
+    fn learn(&mut self, session: &SessionInfo<'_>) {
+        if !session.id.is_empty() {
+            self.session_id = session.id.to_string();
+        }
+        if session.expires_at > 0 {
+            self.expires_at_unix = Some(session.expires_at);
+        }
+    }
+
+    fn on_updated(&mut self, now: Instant, session: &SessionInfo<'_>) {
+        self.learn(session);
+        for (direction, echoed) in [("input", session.input_format()), ("output", session.output_format())] {
+            if !same_format(self.agent.format, echoed) {
+                // It would be heard as noise.
+                let text = format_mismatch(direction, self.agent.format, echoed);
+                return self.end(Some(SessionFault::BadConfiguration(text)));
+            }
+        }
+        self.state = State::Ready;
+        let (session_id, expires_at_unix) = (self.session_id.clone(), self.expires_at_unix);
+        self.out.event(AgentEvent::Ready { session_id, expires_at_unix });
+        for (id, intent) in std::mem::take(&mut self.waiting) {
+            self.engine.on_intent(now, id, intent, &mut self.out);
+        }
+    }
+
+    /// Nothing else has been sent yet, so an error that names nothing is about `session.update` as well. A refused
+    /// update leaves the server's default agent on an open socket: fatal.
+    fn on_early_error(&mut self, error: &ErrorInfo<'_>) {
+        let fault = match self.state {
+            State::Configuring => SessionFault::from_refused_update(error),
+            _ => SessionFault::from_error(error).unwrap_or_else(|| SessionFault::Server(super::fault::describe(error))),
+        };
+        self.end(Some(fault));
+    }
+
+    /// Events between created and updated belong to no response of ours; rate limits and the like are common.
+    fn on_early_event(&mut self, event: &ServerEvent<'_>) {
+        if !matches!(event.kind(), Kind::Ignored | Kind::ItemInConversation | Kind::SessionUpdated) {
+            self.out.warn("event_before_ready", &event.name);
+        }
+    }
+
+    fn on_malformed(&mut self, now: Instant, detail: &str) {
+        self.out.warn("malformed_event", detail);
+        self.malformed.retain(|&at| now.saturating_duration_since(at) < MALFORMED_WINDOW);
+        self.malformed.push_back(now);
+        if self.malformed.len() >= MALFORMED_LIMIT {
+            self.end(Some(SessionFault::Lost { code: None, reason: "malformed events".to_owned() }));
+        }
+    }
+
+    /// Ends once; nothing is sent or told afterwards.
+    fn end(&mut self, fault: Option<SessionFault>) {
+        if self.state != State::Closed {
+            self.state = State::Closed;
+            self.waiting.clear();
+            self.out.drop_sends();
+            self.out.disconnect();
+            self.out.event(AgentEvent::Closed { fault });
+        }
+    }
+}
+
+fn is_expiry(error: &ErrorInfo<'_>) -> bool {
+    SessionFault::from_error(error) == Some(SessionFault::Expired)
+}
+
+fn format_mismatch(direction: &str, asked: AudioFormat, echoed: &Format<'_>) -> String {
+    let rate = if echoed.rate > 0 { format!(" at {} Hz", echoed.rate) } else { String::new() };
+    super::fault::excerpt(&format!("{direction} audio: asked for {asked:?}, the server uses {}{rate}", echoed.name))
 }
