@@ -1,1 +1,259 @@
 //! Prometheus metrics (door of crate prometheus-client).
+//!
+//! In: one typed method an event. Out: the text of `/metrics` (OpenMetrics 1.0). Cloning is cheap and shares the counters.
+//! Labels come from fixed sets (`&'static str`) or from the dialplans (tool names), never from callers, so the number of
+//! series has a bound.
+
+use crate::realtime::Usage;
+use crate::rtp::receiver::ReceiverStats;
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use std::sync::Arc;
+use std::time::Duration;
+
+type Label = [(&'static str, &'static str); 1];
+type ToolLabels = [(&'static str, String); 2];
+type HistogramFamily<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// Seconds. Turn-taking is felt between 0.3 and 3 s.
+const TURN_BUCKETS: [f64; 12] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0];
+/// Seconds. The agent is to be silent within 60 ms.
+const STOP_BUCKETS: [f64; 9] = [0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.25, 0.5];
+/// Seconds. A tick is 5 ms.
+const LAG_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5];
+/// Seconds. Tools run up to a minute.
+const TOOL_BUCKETS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0];
+/// Seconds. Calls last from a wrong number to hours.
+const CALL_BUCKETS: [f64; 9] = [1.0, 5.0, 15.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0];
+
+/// Everything that is counted.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    calls_active: Gauge,
+    calls: Family<Label, Counter>,
+    call_seconds: Histogram,
+    invites: Family<Label, Counter>,
+    dropped: Family<Label, Counter>,
+    realtime_sessions: Gauge,
+    realtime_failures: Family<Label, Counter>,
+    realtime_ready: Histogram,
+    turn_latency: Histogram,
+    barge_in_stop: Histogram,
+    tool_seconds: HistogramFamily<ToolLabels>,
+    tokens: Family<Label, Counter>,
+    rtp_packets: Family<Label, Counter>,
+    warnings: Family<Label, Counter>,
+    transfers: Family<Label, Counter>,
+    fallbacks: Family<Label, Counter>,
+    tick_lag: Histogram,
+    records: Family<Label, Counter>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics::new()
+    }
+}
+
+impl Metrics {
+    pub fn new() -> Metrics {
+        let histogram = |buckets: &[f64]| Histogram::new(buckets.iter().copied());
+        let mut metrics = Metrics {
+            registry: Arc::default(),
+            calls_active: Gauge::default(),
+            calls: Family::default(),
+            call_seconds: histogram(&CALL_BUCKETS),
+            invites: Family::default(),
+            dropped: Family::default(),
+            realtime_sessions: Gauge::default(),
+            realtime_failures: Family::default(),
+            realtime_ready: histogram(&TURN_BUCKETS),
+            turn_latency: histogram(&TURN_BUCKETS),
+            barge_in_stop: histogram(&STOP_BUCKETS),
+            tool_seconds: Family::new_with_constructor(|| Histogram::new(TOOL_BUCKETS)),
+            tokens: Family::default(),
+            rtp_packets: Family::default(),
+            warnings: Family::default(),
+            transfers: Family::default(),
+            fallbacks: Family::default(),
+            tick_lag: histogram(&LAG_BUCKETS),
+            records: Family::default(),
+        };
+        metrics.registry = Arc::new(metrics.register());
+        metrics
+    }
+
+    fn register(&self) -> Registry {
+        let mut r = Registry::with_prefix("voxtrunk");
+        let s = || Unit::Seconds;
+        r.register("calls_active", "Calls that have not ended", self.calls_active.clone());
+        r.register("calls", "Calls that ended, by cause", self.calls.clone());
+        r.register_with_unit("call_duration", "From answer to end", s(), self.call_seconds.clone());
+        r.register("invites", "INVITEs received, by result", self.invites.clone());
+        r.register("sip_dropped", "SIP datagrams dropped without an answer, by reason", self.dropped.clone());
+        r.register("realtime_sessions", "Open Realtime sessions", self.realtime_sessions.clone());
+        r.register("realtime_failures", "Realtime sessions that failed, by kind", self.realtime_failures.clone());
+        r.register_with_unit("realtime_ready", "From connecting to session.updated", s(), self.realtime_ready.clone());
+        let help = "From the caller's end of speech to the first RTP packet with the agent's speech";
+        r.register_with_unit("turn_latency", help, s(), self.turn_latency.clone());
+        let help = "From speech_started to the last RTP packet with the agent's speech";
+        r.register_with_unit("barge_in_stop", help, s(), self.barge_in_stop.clone());
+        r.register_with_unit("tool_duration", "Tool calls, by tool and outcome", s(), self.tool_seconds.clone());
+        r.register("realtime_tokens", "Tokens, by kind", self.tokens.clone());
+        r.register("rtp_packets", "RTP packets, by what became of them", self.rtp_packets.clone());
+        r.register("warnings", "Odd things that harmed nothing, by label", self.warnings.clone());
+        r.register("transfers", "Transfers, by outcome", self.transfers.clone());
+        r.register("fallbacks", "Calls that went another way because the Realtime side failed", self.fallbacks.clone());
+        r.register_with_unit("tick_lag", "How late media ticks began", s(), self.tick_lag.clone());
+        r.register("records", "Call records and transcripts, by what became of them", self.records.clone());
+        r
+    }
+
+    /// The text of `/metrics`.
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        match text::encode(&mut out, &self.registry) {
+            Ok(()) => out,
+            // Writing into a string does not fail; half a page would only mislead.
+            Err(std::fmt::Error) => String::from("# EOF\n"),
+        }
+    }
+
+    /// An INVITE came in and was handled thus (`accepted`, `no_number`, `too_many_calls` …).
+    pub fn invite(&self, result: &'static str) {
+        self.invites.get_or_create(&[("result", result)]).inc();
+    }
+    /// A datagram was dropped without an answer (`foreign_source`, `malformed` …).
+    pub fn sip_dropped(&self, reason: &'static str) {
+        self.dropped.get_or_create(&[("reason", reason)]).inc();
+    }
+    pub fn call_started(&self) {
+        self.calls_active.inc();
+    }
+    /// `cause` is [`crate::call::end::Cause::label`]; `talked` from answer to end, if it was answered.
+    pub fn call_ended(&self, cause: &'static str, talked: Option<Duration>) {
+        self.calls_active.dec();
+        self.call_refused(cause);
+        if let Some(talked) = talked {
+            self.call_seconds.observe(talked.as_secs_f64());
+        }
+    }
+    /// A call that ended before it was one (no number, no port …): counted by cause, never active.
+    pub fn call_refused(&self, cause: &'static str) {
+        self.calls.get_or_create(&[("cause", cause)]).inc();
+    }
+    pub fn calls_active(&self) -> i64 {
+        self.calls_active.get()
+    }
+
+    pub fn realtime_opened(&self) {
+        self.realtime_sessions.inc();
+    }
+    pub fn realtime_closed(&self) {
+        self.realtime_sessions.dec();
+    }
+    /// `label` is [`crate::realtime::session::SessionFault::label`].
+    pub fn realtime_failed(&self, label: &'static str) {
+        self.realtime_failures.get_or_create(&[("kind", label)]).inc();
+    }
+    pub fn realtime_ready(&self, ms: u64) {
+        self.realtime_ready.observe(seconds(ms));
+    }
+    pub fn turn_latency(&self, ms: u64) {
+        self.turn_latency.observe(seconds(ms));
+    }
+    pub fn barge_in_stop(&self, ms: u64) {
+        self.barge_in_stop.observe(seconds(ms));
+    }
+    /// `name` is a tool of a dialplan, or `unknown` for what a model made up.
+    pub fn tool(&self, name: &str, ok: bool, ms: u64) {
+        let labels = [("tool", name.to_owned()), ("ok", ok.to_string())];
+        self.tool_seconds.get_or_create(&labels).observe(seconds(ms));
+    }
+    /// The whole usage of a session, at its end.
+    pub fn tokens(&self, usage: Usage) {
+        for (kind, count) in [
+            ("input_text", usage.input_text),
+            ("input_audio", usage.input_audio),
+            ("cached", usage.cached),
+            ("output_text", usage.output_text),
+            ("output_audio", usage.output_audio),
+        ] {
+            self.tokens.get_or_create(&[("kind", kind)]).inc_by(count);
+        }
+    }
+    /// The whole of a call, at its end.
+    pub fn rtp(&self, sent: u64, received: &ReceiverStats) {
+        for (result, count) in [
+            ("sent", sent),
+            ("received", received.packets),
+            ("lost", received.lost),
+            ("late", received.late),
+            ("duplicate", received.duplicate),
+            ("refused_source", received.refused_source),
+            ("malformed", received.malformed),
+        ] {
+            self.rtp_packets.get_or_create(&[("result", result)]).inc_by(count);
+        }
+    }
+    pub fn transfer(&self, outcome: &'static str) {
+        self.transfers.get_or_create(&[("outcome", outcome)]).inc();
+    }
+    pub fn fallback(&self, action: &'static str) {
+        self.fallbacks.get_or_create(&[("action", action)]).inc();
+    }
+    pub fn warning(&self, label: &'static str) {
+        self.warnings.get_or_create(&[("label", label)]).inc();
+    }
+    /// A media worker's tick began this much after its time.
+    pub fn tick_lag(&self, lag: Duration) {
+        self.tick_lag.observe(lag.as_secs_f64());
+    }
+    /// `written`, `delayed` (kept and tried again), `spilled` (into the log instead of the file).
+    pub fn record(&self, result: &'static str) {
+        self.records.get_or_create(&[("result", result)]).inc();
+    }
+}
+
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_shown() {
+        let metrics = Metrics::new();
+        metrics.call_started();
+        metrics.clone().call_started();
+        metrics.call_ended("caller_bye", Some(Duration::from_secs(42)));
+        metrics.invite("accepted");
+        metrics.tool("look_up", true, 120);
+        metrics.turn_latency(640);
+        metrics.barge_in_stop(18);
+        metrics.tokens(Usage { output_audio: 56, ..Usage::default() });
+        metrics.rtp(50, &ReceiverStats { packets: 49, lost: 1, ..ReceiverStats::default() });
+        let text = metrics.encode();
+        for line in [
+            "voxtrunk_calls_active 1",
+            "voxtrunk_calls_total{cause=\"caller_bye\"} 1",
+            "voxtrunk_invites_total{result=\"accepted\"} 1",
+            "voxtrunk_call_duration_seconds_count 1",
+            "voxtrunk_tool_duration_seconds_bucket{le=\"0.25\",tool=\"look_up\",ok=\"true\"} 1",
+            "voxtrunk_turn_latency_seconds_bucket{le=\"0.7\"} 1",
+            "voxtrunk_barge_in_stop_seconds_bucket{le=\"0.02\"} 1",
+            "voxtrunk_realtime_tokens_total{kind=\"output_audio\"} 56",
+            "voxtrunk_rtp_packets_total{result=\"lost\"} 1",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+}
