@@ -93,3 +93,47 @@ impl EventReceiver {
         (!goes_on).then_some(payload)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// DTM-03: the table of RFC 4733 §3.2, both ways.
+    #[test]
+    fn digits_and_events_are_the_table_of_the_rfc() {
+        for (event, digit) in "0123456789*#ABCD".chars().enumerate() {
+            assert_eq!(event_of(digit), Some(event as u8));
+            assert_eq!(digit_of(event as u8), Some(digit));
+            assert_eq!(event_of(digit.to_ascii_lowercase()), Some(event as u8));
+        }
+        assert_eq!((event_of('E'), event_of(','), digit_of(16), digit_of(255)), (None, None, None, None));
+    }
+
+    /// DTM-03: the payload's bits.
+    #[test]
+    fn a_payload_survives_writing_and_reading() {
+        let payload = EventPayload { event: 11, end: true, volume: 63, duration: 0x1234 };
+        assert_eq!(payload.to_bytes(), [11, 0xBF, 0x12, 0x34]);
+        assert_eq!(EventPayload::parse(&payload.to_bytes()), Some(payload));
+        // The reserved bit is ignored, so is a second event.
+        assert_eq!(EventPayload::parse(&[1, 0x4A, 0, 160, 2, 0, 0, 0]).map(|p| (p.end, p.volume)), Some((false, 10)));
+        assert_eq!(EventPayload::parse(&[1, 2, 3]), None);
+    }
+
+    /// DTM-02: one digit per (SSRC, timestamp, event).
+    #[test]
+    fn one_digit_per_ssrc_timestamp_and_event() {
+        let mut receiver = EventReceiver::new();
+        let payload = EventPayload { event: 1, end: false, volume: 0, duration: 160 };
+        let mut told = |ssrc, timestamp, event| {
+            receiver.handle(ssrc, timestamp, false, EventPayload { event, ..payload }).is_some()
+        };
+        assert!(told(1, 100, 1));
+        assert!(!told(1, 100, 1));
+        assert!(told(2, 100, 1));
+        assert!(told(1, 100, 2));
+        assert!(told(1, 101, 1));
+        assert!(!told(1, 100, 1));
+        assert!(!told(1, 5000, 16));
+    }
+}

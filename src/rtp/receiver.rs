@@ -315,3 +315,8 @@ impl Receiver {
         }
     }
 }
+
+#[cfg(test)]
+mod dtmf_tests;
+#[cfg(test)]
+mod tests;

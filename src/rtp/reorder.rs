@@ -17,7 +17,7 @@ const MAX_MISORDER: u16 = 100;
 /// Packets in order, outside of the expected range, that prove a restart.
 const RESTART: u32 = 2;
 /// The same for packets that look like late ones (near sequence numbers, older timestamps).
-const RESTART_NEAR: u32 = 5;
+const RESTART_NEAR: u32 = 4;
 /// Oldest timestamp a late packet may have, behind the last one given out: 100 packets of 60 ms.
 const MAX_AGE: u32 = 100 * 480;
 

@@ -238,3 +238,6 @@ impl Sender {
         self.octets += payload.len() as u64;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -170,3 +170,6 @@ impl Source {
         Verdict::Play
     }
 }
+
+#[cfg(test)]
+mod tests;
