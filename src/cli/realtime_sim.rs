@@ -1,14 +1,54 @@
-//! `voxtrunk realtime-sim`.
+//! `voxtrunk realtime-sim`: the embedded Realtime server by itself, until a signal ends it.
 
 use super::exit;
+use crate::realtime_sim::{Sim, SimConfig, SimMode};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Arguments of `realtime-sim`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Where to listen; port 0 picks a free one. It has no TLS: keep it on loopback or a trusted network.
+    #[arg(long, short, default_value = "127.0.0.1:8765", value_name = "ADDR:PORT")]
+    pub listen: SocketAddr,
+    /// Scenario file (TOML, see assets/scenarios/README.md). Without one: the built-in receptionist.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "echo")]
+    pub scenario: Option<PathBuf>,
+    /// Send every caller sample straight back instead, as one endless response.
+    #[arg(long)]
+    pub echo: bool,
+}
 
 /// Runs it.
-pub fn run(_args: Args) -> ExitCode {
-    eprintln!("voxtrunk realtime-sim: not in this build");
-    exit::code(exit::FAILURE)
+pub fn run(args: Args) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("voxtrunk: cannot start: {error}");
+            return exit::code(exit::FAILURE);
+        }
+    };
+    match runtime.block_on(serve(args)) {
+        Ok(()) => exit::code(exit::OK),
+        Err(error) => {
+            eprintln!("{error}");
+            exit::code(exit::FAILURE)
+        }
+    }
+}
+
+async fn serve(args: Args) -> Result<(), String> {
+    let signals = |kind| signal(kind).map_err(|e| format!("cannot watch for signals: {e}"));
+    let (mut term, mut int) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
+    let mode = if args.echo { SimMode::Echo } else { SimMode::Scripted { scenario: args.scenario } };
+    let sim = Sim::start(SimConfig { listen: args.listen, mode }).await?;
+    println!("realtime-sim: {} (GA; preview with the header `OpenAI-Beta: realtime=v1`)", sim.url());
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    sim.stop().await;
+    Ok(())
 }
