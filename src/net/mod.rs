@@ -8,14 +8,18 @@
 //! | `tcp` | one SIP stream connection: framing, deadlines, bounded write queue |
 //! | `connections` | the table of stream connections and its caps |
 //! | `rtp_port` | RTP/RTCP port pairs with quarantine |
+//! | `entropy` | seeds from the operating system |
+//! | `socket` | plain sockets for the test phone |
 //! | `epoll` | level-triggered readiness (door of rustix's epoll) |
 //! | `websocket` | the Realtime WebSocket of one call (door of tungstenite and rustls) |
 
 pub mod clock;
 pub mod connections;
+pub mod entropy;
 pub mod epoll;
 pub mod listen;
 pub mod rtp_port;
+pub mod socket;
 pub mod tcp;
 pub mod udp;
 pub mod websocket;

@@ -1,1 +1,17 @@
-//! The built-in test phone: a user agent client on the same `sip` and `rtp` layers. WAV in, WAV out, DTMF, hold.
+//! The built-in test phone: a user agent client on the same `sip` and `rtp` layers as the server.
+//!
+//! `machine` is pure: SIP and RTP datagrams and `now` in; datagrams, [`PhoneEvent`]s and at the end one [`Report`] out.
+//! `script` says what the caller does (speak, press keys, hold, interrupt), `activity` hears when the agent speaks,
+//! `tracks` keeps both sides on one clock for the WAV file, `report` measures. `run` is the thin shell with sockets.
+
+pub mod activity;
+pub mod machine;
+pub mod report;
+pub mod run;
+pub mod script;
+pub mod tracks;
+
+pub use machine::{Phone, PhoneEvent};
+pub use report::Report;
+pub use run::{CallOptions, Heard, place_call};
+pub use script::Step;

@@ -34,6 +34,7 @@ use crate::sip::Transport;
 use crate::sip::user_agent::{UaConfig, UaCounts, UserAgent};
 use crate::tools::http::HttpRunner;
 use media_worker::{Worker, WorkerParams, WorkerStats};
+pub use notes::Tap;
 use notes::Notes;
 use numbers::Numbers;
 use providers::Providers;
@@ -94,15 +95,26 @@ pub struct Counts {
     pub rtp_send_errors: u64,
 }
 
+/// What a program that embeds the server may add.
+#[derive(Clone, Default)]
+pub struct ServerOptions {
+    pub tap: Option<Tap>,
+}
+
 impl Server {
     /// Binds, starts threads and tasks. The error is a sentence for the operator.
     pub async fn start(settings: Settings, book: Book) -> Result<Server, String> {
+        Server::start_with(settings, book, ServerOptions::default()).await
+    }
+
+    /// [`Server::start`] with more than a plain server has.
+    pub async fn start_with(settings: Settings, book: Book, options: ServerOptions) -> Result<Server, String> {
         let numbers = Numbers::new(book).map_err(|problems| problems.join("\n"))?;
         let listeners = bind_sip(settings.sip.listen)?;
         let sip = listeners.addr;
         let settings = Arc::new(settings);
         let mut random = StdRng::from_os_rng();
-        let notes = Notes::new();
+        let notes = Notes::new(options.tap);
         let (providers, sim) = Providers::start(&settings).await?;
         let (records, records_thread) = Records::start(&settings.observe)?;
         let mut threads = vec![records_thread];

@@ -2,18 +2,27 @@
 
 use crate::call::CallEvent;
 use crate::observe::cdr::Cdr;
+use std::sync::Arc;
+
+/// Sees every event of every call as it happens, on the thread that runs the call: it must be quick.
+pub type Tap = Arc<dyn Fn(&str, &CallEvent) + Send + Sync>;
 
 /// Shared by signalling and the workers; cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Notes {}
+#[derive(Clone, Default)]
+pub struct Notes {
+    tap: Option<Tap>,
+}
 
 impl Notes {
-    pub fn new() -> Notes {
-        Notes {}
+    pub fn new(tap: Option<Tap>) -> Notes {
+        Notes { tap }
     }
 
     /// Something happened in a call.
     pub fn call(&self, record: &Cdr, event: &CallEvent) {
+        if let Some(tap) = &self.tap {
+            tap(&record.call, event);
+        }
         match event {
             CallEvent::Warning { label, detail } => {
                 tracing::debug!(call = %record.call, label, detail, "warning");

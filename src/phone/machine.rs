@@ -1,0 +1,414 @@
+//! The phone as a pure machine: one outgoing call from INVITE to the report.
+//!
+//! `handle_*` takes inputs, `poll_output` is drained down to [`PhoneOutput::Timeout`]; nothing follows `Done`.
+
+use super::activity::{Activity, Change};
+use super::report::{Measured, Outcome, Report};
+use super::script::{Action, Script, Senses, Step};
+use super::tracks::Tracks;
+use crate::audio::g711::Law;
+use crate::audio::pcm::PER_MS_8K;
+use crate::rtp::receiver::{Received, Receiver, ReceiverParams, SourcePolicy};
+use crate::rtp::sender::Sender;
+use crate::sip::Flow;
+use crate::sip::headers::{Name, Reason};
+use crate::sip::message::{Message, ParseFailure};
+use crate::sip::offer_answer::{Codec, LocalMedia, MediaParams, Negotiation};
+use crate::sip::uri::Uri;
+use crate::sip::user_agent::{SessionEnd, SessionId, UaCommand, UaConfig, UaEvent, UaOutput, UserAgent};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Longer than this between two frames is a stall: frames in it are skipped, not sent in a burst.
+const STALL: Duration = Duration::from_millis(100);
+/// How long a hole in the agent's packets may stay open.
+const REORDER_WAIT: Duration = Duration::from_millis(60);
+
+/// What one call is made of.
+pub struct PhoneConfig {
+    pub ua: UaConfig,
+    pub flow: Flow,
+    pub target: Uri,
+    /// From header value without tag, e.g. `"Test" <sip:100@127.0.0.1>`.
+    pub from: String,
+    pub headers: Vec<(Name, String)>,
+    pub media: LocalMedia,
+    pub steps: Vec<Step>,
+    /// Seed of SSRC, sequence and timestamp.
+    pub seed: u64,
+    /// Hang up this long after the answer, whatever the script does.
+    pub hangup_after: Option<Duration>,
+}
+
+/// What the user of the phone may want to see while it happens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PhoneEvent {
+    Progress(u16),
+    Answered,
+    CallerSpeaks(String),
+    CallerStops,
+    AgentSpeaks,
+    AgentStops,
+    Digits(String),
+    /// The far end pressed a key.
+    DigitReceived(char),
+    Held(bool),
+    ScriptNote(&'static str),
+}
+
+/// What the machine wants.
+#[derive(Debug)]
+pub enum PhoneOutput {
+    Sip { flow: Flow, bytes: Bytes },
+    Rtp { to: SocketAddr, bytes: Vec<u8> },
+    Event(PhoneEvent),
+    /// The call is over and every SIP transaction with it.
+    Done(Box<Report>),
+    Timeout(Option<Instant>),
+}
+
+struct Clip {
+    samples: Arc<[i16]>,
+    position: usize,
+}
+
+/// The frame clock of a call in progress.
+struct Pace {
+    start: Instant,
+    frames: u64,
+    interval: Duration,
+}
+
+impl Pace {
+    fn due(&self) -> Instant {
+        self.start + self.interval * u32::try_from(self.frames).unwrap_or(u32::MAX)
+    }
+}
+
+/// The machine.
+pub struct Phone {
+    ua: UserAgent,
+    session: SessionId,
+    negotiation: Negotiation,
+    media: Option<MediaParams>,
+    receiver: Option<Receiver>,
+    sender: Sender,
+    source: SocketAddr,
+    script: Script,
+    clip: Option<Clip>,
+    activity: Activity,
+    tracks: Tracks,
+    pace: Option<Pace>,
+    hangup_after: Option<Duration>,
+    measured: Measured,
+    outputs: VecDeque<PhoneOutput>,
+    finished: bool,
+    frame: Vec<i16>,
+    codes: Vec<u8>,
+    packet: Vec<u8>,
+}
+
+impl Phone {
+    /// Places the call: the INVITE is the first output.
+    pub fn new(now: Instant, config: PhoneConfig) -> Phone {
+        let mut ua = UserAgent::new(config.ua);
+        let session = ua.new_session_id();
+        let mut negotiation = Negotiation::new(config.media);
+        let sdp = Some(negotiation.offer());
+        ua.command(
+            now,
+            UaCommand::Invite {
+                session,
+                flow: config.flow,
+                target: config.target,
+                from: config.from,
+                sdp,
+                headers: config.headers,
+            },
+        );
+        let seed = config.seed;
+        Phone {
+            ua,
+            session,
+            negotiation,
+            media: None,
+            receiver: None,
+            sender: Sender::new(seed as u32, (seed >> 32) as u16, (seed >> 16) as u32),
+            source: config.flow.remote,
+            script: Script::new(config.steps),
+            clip: None,
+            activity: Activity::default(),
+            tracks: Tracks::default(),
+            pace: None,
+            hangup_after: config.hangup_after,
+            measured: Measured::new(now),
+            outputs: VecDeque::new(),
+            finished: false,
+            frame: Vec::new(),
+            codes: Vec::new(),
+            packet: Vec::new(),
+        }
+    }
+
+    pub fn handle_sip(&mut self, now: Instant, flow: Flow, message: Result<Message, ParseFailure>) {
+        self.ua.handle_message(now, flow, message);
+    }
+
+    /// The flow is gone (connection closed, ICMP).
+    pub fn handle_transport_error(&mut self, now: Instant, flow: Flow) {
+        self.ua.handle_transport_error(now, flow);
+    }
+
+    pub fn handle_rtp(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+        let Some(receiver) = &mut self.receiver else { return };
+        self.measured.arrival(now);
+        receiver.handle_datagram(now, from, datagram);
+        self.drain_receiver(now);
+    }
+
+    /// Hangs up (or cancels) now.
+    pub fn hang_up(&mut self, now: Instant) {
+        let reason = Reason { protocol: "Q.850".into(), cause: Some(16), text: None };
+        self.ua.command(now, UaCommand::Hangup { session: self.session, reason: Some(reason) });
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.ua.handle_timeout(now);
+        self.drain_receiver(now);
+        while let Some(due) = self.pace.as_ref().map(Pace::due).filter(|due| *due <= now) {
+            self.interval(now, now.saturating_duration_since(due) > STALL);
+        }
+    }
+
+    pub fn poll_output(&mut self, now: Instant) -> PhoneOutput {
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return output;
+            }
+            match self.ua.poll_output() {
+                UaOutput::Transmit { flow, bytes } => return PhoneOutput::Sip { flow, bytes },
+                UaOutput::Event(event) => self.ua_event(now, event),
+                UaOutput::Timeout(timer) => return self.idle(timer),
+            }
+        }
+    }
+
+    /// Both tracks as recorded so far.
+    pub fn tracks(&self) -> &Tracks {
+        &self.tracks
+    }
+
+    fn idle(&mut self, timer: Option<Instant>) -> PhoneOutput {
+        if self.measured.outcome.is_some() && !self.finished {
+            self.finished = true;
+            let stats = self.receiver.as_ref().map(Receiver::stats).unwrap_or_default();
+            return PhoneOutput::Done(Box::new(Report::new(
+                &self.measured,
+                stats,
+                self.sender.packets(),
+                self.media.as_ref(),
+                &self.tracks,
+            )));
+        }
+        let receiver = self.receiver.as_ref().and_then(Receiver::timeout);
+        let due = self.pace.as_ref().map(Pace::due);
+        PhoneOutput::Timeout([timer, receiver, due].into_iter().flatten().min())
+    }
+
+    fn ua_event(&mut self, now: Instant, event: UaEvent) {
+        match event {
+            UaEvent::Progress { status, .. } => {
+                self.measured.progress(now, status);
+                self.outputs.push_back(PhoneOutput::Event(PhoneEvent::Progress(status)));
+            }
+            UaEvent::Answered { sdp, .. } => self.answered(now, sdp),
+            UaEvent::Reinvite { offer, .. } => self.reinvited(now, offer),
+            UaEvent::ReinviteDone { status, sdp, .. } if (200..300).contains(&status) => {
+                if let Some(Ok(media)) = sdp.map(|sdp| self.negotiation.receive_answer(&sdp)) {
+                    self.apply(media);
+                }
+            }
+            UaEvent::ReinviteDone { .. } => {
+                self.outputs.push_back(PhoneOutput::Event(PhoneEvent::ScriptNote("the other side refused the re-INVITE")));
+            }
+            UaEvent::ReinviteAck { sdp: Some(sdp), .. } => {
+                if let Ok(media) = self.negotiation.receive_answer(&sdp) {
+                    self.apply(media);
+                }
+            }
+            UaEvent::IncomingCall { session, .. } => {
+                self.ua.command(now, UaCommand::Reject { session, status: 486, headers: Vec::new() });
+            }
+            UaEvent::Ended { session, end } if session == self.session => self.ended(now, end),
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, now: Instant, sdp: Option<Bytes>) {
+        self.measured.answered(now);
+        let media = sdp.ok_or("the 200 OK has no SDP").and_then(|sdp| {
+            self.negotiation.receive_answer(&sdp).map_err(|_| "the answer's SDP fits none of our codecs")
+        });
+        match media {
+            Ok(media) => {
+                self.apply(media);
+                self.outputs.push_back(PhoneOutput::Event(PhoneEvent::Answered));
+            }
+            Err(why) => {
+                self.measured.trouble = Some(why);
+                self.hang_up(now);
+            }
+        }
+        if self.pace.is_none()
+            && let Some(media) = &self.media
+        {
+            let interval = Duration::from_millis(u64::from(media.ptime_ms));
+            self.pace = Some(Pace { start: now, frames: 0, interval });
+        }
+    }
+
+    fn reinvited(&mut self, now: Instant, offer: Option<Bytes>) {
+        let answer = match offer {
+            None => Ok(self.negotiation.offer()),
+            Some(offer) => match self.negotiation.receive_offer(&offer) {
+                Ok(answer) => {
+                    self.apply(answer.media);
+                    Ok(answer.sdp)
+                }
+                Err(refusal) => Err(refusal.status),
+            },
+        };
+        self.ua.command(now, UaCommand::AnswerReinvite { session: self.session, answer });
+    }
+
+    fn apply(&mut self, media: MediaParams) {
+        self.sender.set_format(media.send_payload_type, media.dtmf_send, media.ptime_ms * PER_MS_8K as u32);
+        let params = ReceiverParams {
+            policy: SourcePolicy::Latch,
+            sdp_remote: media.remote,
+            allowed: vec![self.source.ip()],
+            audio_payload_types: media.receive.iter().map(|(pt, _)| *pt).collect(),
+            dtmf_payload_type: media.dtmf_receive,
+            comfort_noise: media.comfort_noise.then_some(13),
+            reorder_wait: REORDER_WAIT,
+        };
+        match &mut self.receiver {
+            Some(receiver) => receiver.set_params(params),
+            None => self.receiver = Some(Receiver::new(params)),
+        }
+        self.media = Some(media);
+    }
+
+    fn ended(&mut self, now: Instant, end: SessionEnd) {
+        self.pace = None;
+        self.measured.ended(now, match end {
+            SessionEnd::PeerBye { .. } => Outcome::PeerHungUp,
+            SessionEnd::Failed { status, .. } => Outcome::Refused(status),
+            SessionEnd::Local | SessionEnd::PeerCancel { .. } | SessionEnd::NoAck => Outcome::HungUp,
+        });
+    }
+
+    fn drain_receiver(&mut self, now: Instant) {
+        let (Some(receiver), Some(pace), Some(media)) = (&mut self.receiver, &self.pace, &self.media) else { return };
+        let elapsed = now.saturating_duration_since(pace.start).as_micros() as usize * PER_MS_8K / 1000;
+        while let Some(received) = receiver.poll(now) {
+            match received {
+                Received::Audio { payload_type, payload, timestamp, .. } => {
+                    let Some((_, codec)) = media.receive.iter().find(|(pt, _)| *pt == payload_type) else { continue };
+                    self.frame.clear();
+                    law(*codec).decode(payload, &mut self.frame);
+                    self.tracks.received(timestamp, elapsed, &self.frame);
+                    match self.activity.frame(&self.frame, (self.frame.len() / PER_MS_8K) as u32) {
+                        Some(Change::Started) => self.outputs.push_back(PhoneOutput::Event(PhoneEvent::AgentSpeaks)),
+                        Some(Change::Stopped) => self.outputs.push_back(PhoneOutput::Event(PhoneEvent::AgentStops)),
+                        None => {}
+                    }
+                }
+                Received::Digit { event, .. } => {
+                    let digit = b"0123456789*#ABCD".get(usize::from(event)).map_or('?', |b| char::from(*b));
+                    self.measured.digits.push(digit);
+                    self.outputs.push_back(PhoneOutput::Event(PhoneEvent::DigitReceived(digit)));
+                }
+                Received::ComfortNoise { .. } => {}
+            }
+        }
+    }
+
+    /// One packet interval: the script's turn, then one frame.
+    fn interval(&mut self, now: Instant, stalled: bool) {
+        let Some(pace) = &mut self.pace else { return };
+        pace.frames += 1;
+        if self.hangup_after.is_some_and(|after| now.saturating_duration_since(pace.start) >= after) {
+            self.hangup_after = None;
+            self.hang_up(now);
+        }
+        let senses = Senses {
+            agent: &self.activity,
+            playing: self.clip.is_some(),
+            sending_digits: self.sender.is_sending_digits(),
+        };
+        if let Some(action) = self.script.tick(now, &senses) {
+            self.act(now, action);
+        }
+        self.send_frame(stalled);
+    }
+
+    fn act(&mut self, now: Instant, action: Action) {
+        let event = match action {
+            Action::Play { name, samples } => {
+                self.clip = Some(Clip { samples, position: 0 });
+                PhoneEvent::CallerSpeaks(name)
+            }
+            Action::Digits(digits) if self.sender.send_digits(&digits) => PhoneEvent::Digits(digits),
+            Action::Digits(_) => PhoneEvent::ScriptNote("digits not sent: no telephone-event was negotiated"),
+            Action::Hold(hold) => {
+                self.negotiation.set_hold(hold);
+                let sdp = Some(self.negotiation.offer());
+                self.ua.command(now, UaCommand::Reinvite { session: self.session, sdp });
+                PhoneEvent::Held(hold)
+            }
+            Action::Hangup => return self.hang_up(now),
+            Action::TimedOut(what) => PhoneEvent::ScriptNote(what),
+        };
+        self.outputs.push_back(PhoneOutput::Event(event));
+    }
+
+    fn send_frame(&mut self, stalled: bool) {
+        let (Some(media), Some(receiver)) = (&self.media, &self.receiver) else { return };
+        let samples = media.ptime_ms as usize * PER_MS_8K;
+        self.frame.clear();
+        let mut spoken = false;
+        if let Some(clip) = &mut self.clip {
+            let rest = clip.samples.get(clip.position..).unwrap_or_default();
+            self.frame.extend(rest.iter().take(samples));
+            clip.position += self.frame.len();
+            spoken = clip.position >= clip.samples.len();
+        }
+        if spoken {
+            self.clip = None;
+            self.outputs.push_back(PhoneOutput::Event(PhoneEvent::CallerStops));
+        }
+        self.frame.resize(samples, 0);
+        self.tracks.sent(&self.frame);
+        let Some(to) = receiver.target().filter(|_| media.direction.sends() && !stalled) else {
+            return self.sender.skip(samples as u32);
+        };
+        self.codes.clear();
+        law(media.codec).encode(&self.frame, &mut self.codes);
+        self.sender.frame(&self.codes, &mut self.packet);
+        self.outputs.push_back(PhoneOutput::Rtp { to, bytes: self.packet.clone() });
+        while self.sender.extra(&mut self.packet) {
+            self.outputs.push_back(PhoneOutput::Rtp { to, bytes: self.packet.clone() });
+        }
+    }
+}
+
+fn law(codec: Codec) -> Law {
+    match codec {
+        Codec::Pcmu => Law::Mu,
+        Codec::Pcma => Law::A,
+    }
+}
