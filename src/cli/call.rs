@@ -182,7 +182,8 @@ fn seconds(option: &str, value: f32) -> Result<Duration, String> {
 }
 
 fn split_header(header: &str) -> Result<(String, String), String> {
-    let (name, value) = header.split_once(':').ok_or_else(|| format!("--header {header:?}: write it as \"Name: value\""))?;
+    let (name, value) =
+        header.split_once(':').ok_or_else(|| format!("--header {header:?}: write it as \"Name: value\""))?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 

@@ -62,8 +62,14 @@ pub enum PhoneEvent {
 /// What the machine wants.
 #[derive(Debug)]
 pub enum PhoneOutput {
-    Sip { flow: Flow, bytes: Bytes },
-    Rtp { to: SocketAddr, bytes: Vec<u8> },
+    Sip {
+        flow: Flow,
+        bytes: Bytes,
+    },
+    Rtp {
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    },
     Event(PhoneEvent),
     /// The call is over and every SIP transaction with it.
     Done(Box<Report>),
@@ -232,7 +238,8 @@ impl Phone {
                 }
             }
             UaEvent::ReinviteDone { .. } => {
-                self.outputs.push_back(PhoneOutput::Event(PhoneEvent::ScriptNote("the other side refused the re-INVITE")));
+                self.outputs
+                    .push_back(PhoneOutput::Event(PhoneEvent::ScriptNote("the other side refused the re-INVITE")));
             }
             UaEvent::ReinviteAck { sdp: Some(sdp), .. } => {
                 if let Ok(media) = self.negotiation.receive_answer(&sdp) {
@@ -304,11 +311,14 @@ impl Phone {
 
     fn ended(&mut self, now: Instant, end: SessionEnd) {
         self.pace = None;
-        self.measured.ended(now, match end {
-            SessionEnd::PeerBye { .. } => Outcome::PeerHungUp,
-            SessionEnd::Failed { status, .. } => Outcome::Refused(status),
-            SessionEnd::Local | SessionEnd::PeerCancel { .. } | SessionEnd::NoAck => Outcome::HungUp,
-        });
+        self.measured.ended(
+            now,
+            match end {
+                SessionEnd::PeerBye { .. } => Outcome::PeerHungUp,
+                SessionEnd::Failed { status, .. } => Outcome::Refused(status),
+                SessionEnd::Local | SessionEnd::PeerCancel { .. } | SessionEnd::NoAck => Outcome::HungUp,
+            },
+        );
     }
 
     fn drain_receiver(&mut self, now: Instant) {

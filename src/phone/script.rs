@@ -10,11 +10,20 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// Speak; the next step begins when the last sample was sent.
-    Play { name: String, samples: Arc<[i16]> },
+    Play {
+        name: String,
+        samples: Arc<[i16]>,
+    },
     /// Until the agent has spoken for `ms` without a long pause (an interruption comes after it), at most `timeout`.
-    AwaitAgentSpeech { ms: u32, timeout: Duration },
+    AwaitAgentSpeech {
+        ms: u32,
+        timeout: Duration,
+    },
     /// Until the agent has spoken and then been quiet for `ms`, at most `timeout`.
-    AwaitAgentSilence { ms: u32, timeout: Duration },
+    AwaitAgentSilence {
+        ms: u32,
+        timeout: Duration,
+    },
     Wait(Duration),
     /// Press keys (RFC 4733); the next step begins when the last tone was sent.
     Digits(String),
@@ -28,7 +37,10 @@ pub enum Step {
 /// What a step makes the phone do now.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    Play { name: String, samples: Arc<[i16]> },
+    Play {
+        name: String,
+        samples: Arc<[i16]>,
+    },
     Digits(String),
     Hold(bool),
     Hangup,
@@ -97,7 +109,13 @@ impl Script {
 }
 
 fn timed(done: bool, late: bool, what: &'static str) -> (bool, Option<Action>) {
-    if done { (true, None) } else if late { (true, Some(Action::TimedOut(what))) } else { (false, None) }
+    if done {
+        (true, None)
+    } else if late {
+        (true, Some(Action::TimedOut(what)))
+    } else {
+        (false, None)
+    }
 }
 
 #[cfg(test)]
@@ -139,10 +157,8 @@ mod tests {
 
     #[test]
     fn a_wait_that_is_never_met_times_out_and_the_script_goes_on() {
-        let mut script = Script::new(vec![
-            Step::AwaitAgentSilence { ms: 500, timeout: Duration::from_millis(100) },
-            Step::Hangup,
-        ]);
+        let mut script =
+            Script::new(vec![Step::AwaitAgentSilence { ms: 500, timeout: Duration::from_millis(100) }, Step::Hangup]);
         let mut now = crate::net::clock::now();
         let agent = Activity::default();
         let mut actions = Vec::new();

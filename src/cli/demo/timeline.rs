@@ -81,7 +81,10 @@ impl Timeline {
             CallEvent::CallerSaid(words) => ("server", format!("understood “{}”", words.expose())),
             CallEvent::BargeIn { heard_ms, stop_ms } => {
                 self.barge_ins.push(BargeIn { heard_ms: *heard_ms, stop_ms: *stop_ms });
-                ("agent", format!("is interrupted: silent after {stop_ms} ms, {heard_ms} ms of the sentence were heard"))
+                (
+                    "agent",
+                    format!("is interrupted: silent after {stop_ms} ms, {heard_ms} ms of the sentence were heard"),
+                )
             }
             CallEvent::ToolStarted { name } => ("server", format!("tool {name} …")),
             CallEvent::ToolDone { name, ok, ms } => {

@@ -30,7 +30,8 @@ pub fn checks(report: &Report, timeline: &Timeline) -> Vec<Check> {
         Check {
             what: "greeting heard",
             ok: greeting.is_some(),
-            detail: greeting.map_or("no speech before the caller spoke".into(), |s| format!("{}–{} ms", s.start_ms, s.end_ms)),
+            detail: greeting
+                .map_or("no speech before the caller spoke".into(), |s| format!("{}–{} ms", s.start_ms, s.end_ms)),
         },
         Check {
             what: "question answered",
