@@ -4,8 +4,7 @@
 //! Labels come from fixed sets (`&'static str`) or from the dialplans (tool names), never from callers, so the number of
 //! series has a bound.
 
-use crate::realtime::Usage;
-use crate::rtp::receiver::ReceiverStats;
+use super::cdr::Cdr;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -16,6 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 type Label = [(&'static str, &'static str); 1];
+/// For words that come out of a record or a file.
+type OwnedLabel = [(&'static str, String); 1];
 type ToolLabels = [(&'static str, String); 2];
 type HistogramFamily<L> = Family<L, Histogram, fn() -> Histogram>;
 
@@ -35,7 +36,7 @@ const CALL_BUCKETS: [f64; 9] = [1.0, 5.0, 15.0, 30.0, 60.0, 180.0, 600.0, 1800.0
 pub struct Metrics {
     registry: Arc<Registry>,
     calls_active: Gauge,
-    calls: Family<Label, Counter>,
+    calls: Family<OwnedLabel, Counter>,
     call_seconds: Histogram,
     invites: Family<Label, Counter>,
     dropped: Family<Label, Counter>,
@@ -132,23 +133,41 @@ impl Metrics {
     pub fn sip_dropped(&self, reason: &'static str) {
         self.dropped.get_or_create(&[("reason", reason)]).inc();
     }
+    /// A call exists; [`Metrics::call_gone`] is its counterpart. Refused INVITEs are neither.
     pub fn call_started(&self) {
         self.calls_active.inc();
     }
-    /// `cause` is [`crate::call::end::Cause::label`]; `talked` from answer to end, if it was answered.
-    pub fn call_ended(&self, cause: &'static str, talked: Option<Duration>) {
+    pub fn call_gone(&self) {
         self.calls_active.dec();
-        self.call_refused(cause);
-        if let Some(talked) = talked {
-            self.call_seconds.observe(talked.as_secs_f64());
-        }
-    }
-    /// A call that ended before it was one (no number, no port …): counted by cause, never active.
-    pub fn call_refused(&self, cause: &'static str) {
-        self.calls.get_or_create(&[("cause", cause)]).inc();
     }
     pub fn calls_active(&self) -> i64 {
         self.calls_active.get()
+    }
+    /// The one record of an INVITE, refused or answered: cause, length, RTP and tokens are counted from it.
+    pub fn ended(&self, cdr: &Cdr) {
+        self.calls.get_or_create(&[("cause", cdr.cause.clone())]).inc();
+        if cdr.answered_unix_ms.is_some() {
+            self.call_seconds.observe(seconds(cdr.talk_ms));
+        }
+        for (result, count) in [
+            ("sent", cdr.rtp_sent),
+            ("received", cdr.rtp.received),
+            ("lost", cdr.rtp.lost),
+            ("late", cdr.rtp.late),
+            ("duplicate", cdr.rtp.duplicate),
+            ("refused_source", cdr.rtp.refused_source),
+        ] {
+            self.rtp_packets.get_or_create(&[("result", result)]).inc_by(count);
+        }
+        for (kind, count) in [
+            ("input_text", cdr.tokens.input_text),
+            ("input_audio", cdr.tokens.input_audio),
+            ("cached", cdr.tokens.cached),
+            ("output_text", cdr.tokens.output_text),
+            ("output_audio", cdr.tokens.output_audio),
+        ] {
+            self.tokens.get_or_create(&[("kind", kind)]).inc_by(count);
+        }
     }
 
     pub fn realtime_opened(&self) {
@@ -174,32 +193,6 @@ impl Metrics {
     pub fn tool(&self, name: &str, ok: bool, ms: u64) {
         let labels = [("tool", name.to_owned()), ("ok", ok.to_string())];
         self.tool_seconds.get_or_create(&labels).observe(seconds(ms));
-    }
-    /// The whole usage of a session, at its end.
-    pub fn tokens(&self, usage: Usage) {
-        for (kind, count) in [
-            ("input_text", usage.input_text),
-            ("input_audio", usage.input_audio),
-            ("cached", usage.cached),
-            ("output_text", usage.output_text),
-            ("output_audio", usage.output_audio),
-        ] {
-            self.tokens.get_or_create(&[("kind", kind)]).inc_by(count);
-        }
-    }
-    /// The whole of a call, at its end.
-    pub fn rtp(&self, sent: u64, received: &ReceiverStats) {
-        for (result, count) in [
-            ("sent", sent),
-            ("received", received.packets),
-            ("lost", received.lost),
-            ("late", received.late),
-            ("duplicate", received.duplicate),
-            ("refused_source", received.refused_source),
-            ("malformed", received.malformed),
-        ] {
-            self.rtp_packets.get_or_create(&[("result", result)]).inc_by(count);
-        }
     }
     pub fn transfer(&self, outcome: &'static str) {
         self.transfers.get_or_create(&[("outcome", outcome)]).inc();
@@ -233,17 +226,20 @@ mod tests {
         let metrics = Metrics::new();
         metrics.call_started();
         metrics.clone().call_started();
-        metrics.call_ended("caller_bye", Some(Duration::from_secs(42)));
+        metrics.call_gone();
         metrics.invite("accepted");
         metrics.tool("look_up", true, 120);
         metrics.turn_latency(640);
         metrics.barge_in_stop(18);
-        metrics.tokens(Usage { output_audio: 56, ..Usage::default() });
-        metrics.rtp(50, &ReceiverStats { packets: 49, lost: 1, ..ReceiverStats::default() });
+        let mut cdr = Cdr { cause: "caller_bye".into(), answered_unix_ms: Some(1), talk_ms: 42_000, ..Cdr::default() };
+        (cdr.rtp.lost, cdr.tokens.output_audio) = (1, 56);
+        metrics.ended(&cdr);
+        metrics.ended(&Cdr { cause: "no_number".into(), ..Cdr::default() });
         let text = metrics.encode();
         for line in [
             "voxtrunk_calls_active 1",
             "voxtrunk_calls_total{cause=\"caller_bye\"} 1",
+            "voxtrunk_calls_total{cause=\"no_number\"} 1",
             "voxtrunk_invites_total{result=\"accepted\"} 1",
             "voxtrunk_call_duration_seconds_count 1",
             "voxtrunk_tool_duration_seconds_bucket{le=\"0.25\",tool=\"look_up\",ok=\"true\"} 1",

@@ -1,6 +1,6 @@
 //! The writer of call records and transcripts (JSON lines): one owner thread, a bounded queue, nothing lost silently.
 //!
-//! In: [`RecordSender::cdr`] and [`RecordSender::transcript`], from any thread, never blocking (a media worker may call).
+//! In: [`RecordSender::write`], from any thread, never blocking (a media worker may call).
 //! Out: one line a record, written and flushed at once, in files that are opened anew for each batch, so that a log rotator
 //! may move them away.
 //!
@@ -15,6 +15,8 @@
 use super::cdr::Cdr;
 use super::metrics::Metrics;
 use super::pii::Pii;
+use crate::call::CallRecord;
+use crate::config::settings::ObserveSettings;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -29,14 +31,8 @@ const QUEUE: usize = 1024;
 const BACKLOG: usize = 10_000;
 const RETRY: Duration = Duration::from_secs(1);
 
-/// One line of a transcript.
-#[derive(Clone, Debug)]
-pub struct TranscriptLine {
-    pub unix_ms: u64,
-    /// `caller` or `agent`.
-    pub who: &'static str,
-    pub text: Pii<String>,
-}
+/// `(unix_ms, who, text)`; who is `caller` or `agent`.
+type TranscriptLine = (u64, &'static str, Pii<String>);
 
 enum Record {
     Cdr(Box<Cdr>),
@@ -61,25 +57,33 @@ pub struct RecordWriter {
     failing: bool,
 }
 
-/// `cdr`: the file, `None` = no CDRs. `transcripts`: the directory, made when first needed.
-pub fn records(cdr: Option<PathBuf>, transcripts: PathBuf, metrics: Metrics) -> (RecordSender, RecordWriter) {
+/// Makes the two ends. A CDR file that cannot be opened is an error now, at the start, rather than a surprise later.
+pub fn records(settings: &ObserveSettings, metrics: Metrics) -> Result<(RecordSender, RecordWriter), String> {
+    if let Some(path) = &settings.cdr {
+        let explain = |error| format!("cannot write call records to {}: {error}; set observe.cdr", path.display());
+        open_for_append(path).map_err(explain)?;
+    }
     let (sender, queue) = sync_channel(QUEUE);
-    let write_cdr = cdr.is_some();
-    let writer =
-        RecordWriter { queue, backlog: VecDeque::new(), cdr, transcripts, metrics: metrics.clone(), failing: false };
-    (RecordSender { queue: sender, metrics, write_cdr }, writer)
+    let writer = RecordWriter {
+        queue,
+        backlog: VecDeque::new(),
+        cdr: settings.cdr.clone(),
+        transcripts: settings.transcripts.clone(),
+        metrics: metrics.clone(),
+        failing: false,
+    };
+    Ok((RecordSender { queue: sender, metrics, write_cdr: settings.cdr.is_some() }, writer))
 }
 
 impl RecordSender {
-    pub fn cdr(&self, cdr: Cdr) {
+    /// What stays of one call: its CDR, and both sides' words if the number keeps them.
+    pub fn write(&self, record: CallRecord) {
+        let call = record.cdr.call.clone();
         if self.write_cdr {
-            self.send(Record::Cdr(Box::new(cdr)));
+            self.send(Record::Cdr(Box::new(record.cdr)));
         }
-    }
-    /// Both sides of one call, for numbers that keep transcripts.
-    pub fn transcript(&self, call: &str, lines: Vec<TranscriptLine>) {
-        if !lines.is_empty() {
-            self.send(Record::Transcript { call: call.to_owned(), lines });
+        if !record.transcript.is_empty() {
+            self.send(Record::Transcript { call, lines: record.transcript });
         }
     }
     fn send(&self, record: Record) {
@@ -174,8 +178,8 @@ fn write_transcript(directory: &Path, call: &str, lines: &[TranscriptLine]) -> i
     let path = directory.join(format!("{stem}.jsonl"));
     // Whole or not at all: a retry starts the file anew.
     let mut file = File::create(path)?;
-    for line in lines {
-        append_line(&mut file, &Line { unix_ms: line.unix_ms, who: line.who, text: line.text.expose() })?;
+    for (unix_ms, who, text) in lines {
+        append_line(&mut file, &Line { unix_ms: *unix_ms, who, text: text.expose() })?;
     }
     Ok(())
 }

@@ -70,7 +70,7 @@ fn provider(fields: &mut Fields<'_>) -> Option<Provider> {
     let dialects = [("ga", DialectKind::Ga), ("preview", DialectKind::Preview)];
     provider.endpoint.dialect = fields.choice("dialect", &dialects).map_or(DialectKind::Ga, |found| found.value);
     let allow_plain = fields.flag("allow_plain").unwrap_or(false);
-    let url = fields.words("url", 2048).filter(|url| websocket_url(fields, url, allow_plain));
+    let url = fields.words("url", 2048).map(portal_url).filter(|url| websocket_url(fields, url, allow_plain));
     let resource = fields.words("resource", 64);
     let deployment = fields.words("deployment", 128);
     let model = fields.words("model", 128);
@@ -217,6 +217,14 @@ fn timeout(fields: &mut Fields<'_>, key: &'static str, default: Duration) -> Dur
     fields.number(key, 100..=60_000).map_or(default, Duration::from_millis)
 }
 
+/// Portals show `https://` endpoints, and operators copy them; the WebSocket is at the same place.
+fn portal_url(mut found: Found<String>) -> Found<String> {
+    if let Some(rest) = found.value.strip_prefix("https://") {
+        found.value = format!("wss://{rest}");
+    }
+    found
+}
+
 /// Whether it may be used at all; complains if not. Plain `ws://` would send the key and the call in clear.
 fn websocket_url(fields: &Fields<'_>, found: &Found<String>, allow_plain: bool) -> bool {
     let message = match Url::parse(&found.value) {
@@ -235,13 +243,12 @@ fn websocket_url(fields: &Fields<'_>, found: &Found<String>, allow_plain: bool) 
     false
 }
 
-/// `wss://host[:port]` only; the path follows from the dialect.
+/// A base to which the dialect adds its path.
 fn base_url(fields: &Fields<'_>, found: Option<Found<String>>) -> Option<String> {
     let found = found?;
-    let fixed = Url::parse(&found.value).is_ok_and(|url| matches!(url.path, "" | "/") && url.query.is_none());
-    if !fixed {
-        let message =
-            "must end after the host: the path follows from the dialect. For another path use kind = \"compatible\"";
+    if Url::parse(&found.value).is_ok_and(|url| url.query.is_some()) {
+        let message = "has a query (?…), which follows from the dialect: remove it. For another address use \
+                       kind = \"compatible\"";
         fields.problems.add(found.error(message));
     }
     Some(found.value.trim_end_matches('/').to_owned())
