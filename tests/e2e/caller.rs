@@ -1,0 +1,280 @@
+//! A raw caller: SIP as text over UDP or TCP, RTP as bytes. Shares nothing with the code under test.
+
+use crate::world::PATIENCE;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::{Instant, timeout, timeout_at};
+
+enum Wire {
+    Udp(UdpSocket),
+    Tcp(TcpStream, Vec<u8>),
+}
+
+pub struct Caller {
+    wire: Wire,
+    pub rtp: UdpSocket,
+    server: SocketAddr,
+    local: SocketAddr,
+    id: u32,
+    number: String,
+    to_tag: String,
+    cseq: u32,
+    invite: String,
+    remote: Option<SocketAddr>,
+    frame: u32,
+}
+
+/// What came through the earpiece.
+#[derive(Debug, Default)]
+pub struct Heard {
+    pub packets: usize,
+    /// Loudest 20 ms, RMS of 16-bit samples.
+    pub loudest: f64,
+}
+
+impl Caller {
+    pub async fn udp(server: SocketAddr) -> Caller {
+        Caller::udp_from(server.ip(), server).await
+    }
+
+    pub async fn udp_from(ip: IpAddr, server: SocketAddr) -> Caller {
+        let socket = UdpSocket::bind((ip, 0)).await.unwrap();
+        let local = socket.local_addr().unwrap();
+        Caller::new(Wire::Udp(socket), local, server).await
+    }
+
+    pub async fn tcp(server: SocketAddr) -> Caller {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((server.ip(), 0).into()).unwrap();
+        let stream = socket.connect(server).await.unwrap();
+        let local = stream.local_addr().unwrap();
+        Caller::new(Wire::Tcp(stream, Vec::new()), local, server).await
+    }
+
+    async fn new(wire: Wire, local: SocketAddr, server: SocketAddr) -> Caller {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let rtp = UdpSocket::bind((local.ip(), 0)).await.unwrap();
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let (number, to_tag, invite) = Default::default();
+        Caller { wire, rtp, server, local, id, number, to_tag, cseq: 1, invite, remote: None, frame: 0 }
+    }
+
+    fn request(&self, method: &str, cseq: u32, branch: &str, body: &str) -> String {
+        let (server, local, id, number) = (self.server, self.local, self.id, &self.number);
+        let transport = if matches!(self.wire, Wire::Udp(_)) { "UDP" } else { "TCP" };
+        let tag = if self.to_tag.is_empty() { String::new() } else { format!(";tag={}", self.to_tag) };
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        format!(
+            "{method} sip:{number}@{server} SIP/2.0\r\nVia: SIP/2.0/{transport} {local};branch=z9hG4bK{id}{branch};rport\r\n\
+             Max-Forwards: 70\r\nFrom: \"Test\" <sip:200@{local}>;tag=f{id}\r\nTo: <sip:{number}@{server}>{tag}\r\n\
+             Call-ID: e2e-{id}\r\nCSeq: {cseq} {method}\r\nContact: <sip:200@{local}>\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    }
+
+    pub async fn send(&mut self, text: &str) {
+        match &mut self.wire {
+            Wire::Udp(socket) => drop(socket.send_to(text.as_bytes(), self.server).await.unwrap()),
+            Wire::Tcp(stream, _) => stream.write_all(text.as_bytes()).await.unwrap(),
+        }
+    }
+
+    /// The next message, or `None` after `wait`.
+    pub async fn next(&mut self, wait: Duration) -> Option<String> {
+        timeout(wait, async {
+            match &mut self.wire {
+                Wire::Udp(socket) => {
+                    let mut buffer = vec![0; 8192];
+                    let n = socket.recv(&mut buffer).await.unwrap();
+                    String::from_utf8_lossy(&buffer[..n]).into_owned()
+                }
+                Wire::Tcp(stream, buffer) => loop {
+                    if let Some(message) = cut(buffer) {
+                        break message;
+                    }
+                    assert!(stream.read_buf(buffer).await.unwrap() > 0, "the server closed the connection");
+                },
+            }
+        })
+        .await
+        .ok()
+    }
+
+    /// Sends an INVITE with an offer of PCMU and telephone-event.
+    pub async fn invite(&mut self, number: &str) {
+        self.invite_with(number, &self.offer("0 101")).await;
+    }
+
+    pub fn offer(&self, payload_types: &str) -> String {
+        let rtp = self.rtp.local_addr().unwrap();
+        format!(
+            "v=0\r\no=- {} 1 IN IP4 {}\r\ns=-\r\nc=IN IP4 {}\r\nt=0 0\r\nm=audio {} RTP/AVP {payload_types}\r\n\
+             a=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n",
+            self.id,
+            rtp.ip(),
+            rtp.ip(),
+            rtp.port()
+        )
+    }
+
+    pub async fn invite_with(&mut self, number: &str, sdp: &str) {
+        self.number = number.into();
+        self.invite = self.request("INVITE", 1, "i", sdp);
+        let text = self.invite.clone();
+        self.send(&text).await;
+    }
+
+    /// The status and text of the final answer to our INVITE, acknowledged. Over UDP the INVITE is sent again each second.
+    pub async fn answer(&mut self) -> (u16, String) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut provisional = false;
+        while Instant::now() < deadline {
+            let Some(message) = self.next(Duration::from_secs(1)).await else {
+                if !provisional && matches!(self.wire, Wire::Udp(_)) {
+                    let text = self.invite.clone();
+                    self.send(&text).await;
+                }
+                continue;
+            };
+            let status = status(&message);
+            provisional |= status > 0;
+            if status < 200 || !message.contains("INVITE\r\n") {
+                continue;
+            }
+            self.to_tag = header(&message, "To").and_then(|t| t.split(";tag=").nth(1)).unwrap_or_default().to_owned();
+            let port = message.split("m=audio ").nth(1).and_then(|m| m.split(' ').next()).and_then(|p| p.parse().ok());
+            self.remote = port.map(|port: u16| SocketAddr::new(self.server.ip(), port));
+            let ack = self.request("ACK", 1, if status < 300 { "a" } else { "i" }, "");
+            self.send(&ack).await;
+            return (status, message);
+        }
+        panic!("no final answer to INVITE {} in {PATIENCE:?}", self.number)
+    }
+
+    pub async fn call(&mut self, number: &str) -> u16 {
+        self.invite(number).await;
+        self.answer().await.0
+    }
+
+    pub async fn cancel(&mut self) {
+        let text = self.request("CANCEL", 1, "i", "");
+        self.send(&text).await;
+    }
+
+    /// Sends BYE and waits for its answer.
+    pub async fn bye(&mut self) -> u16 {
+        self.cseq += 1;
+        let text = self.request("BYE", self.cseq, &format!("b{}", self.cseq), "");
+        self.send(&text).await;
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            match self.next(Duration::from_millis(500)).await {
+                Some(message) if status(&message) > 0 && message.contains("BYE\r\n") => return status(&message),
+                Some(message) => drop(self.accept_bye(&message).await),
+                None => self.send(&text).await,
+            }
+        }
+        panic!("no answer to BYE")
+    }
+
+    async fn accept_bye(&mut self, message: &str) -> bool {
+        if !message.starts_with("BYE ") {
+            return false;
+        }
+        let keep = |name: &str| message.lines().filter(|l| l.starts_with(name)).map(|l| format!("{l}\r\n")).collect::<String>();
+        let answer = format!(
+            "SIP/2.0 200 OK\r\n{}{}{}{}{}Content-Length: 0\r\n\r\n",
+            keep("Via:"),
+            keep("From:"),
+            keep("To:"),
+            keep("Call-ID:"),
+            keep("CSeq:")
+        );
+        self.send(&answer).await;
+        true
+    }
+
+    /// Waits for the server's BYE, answers it and returns it. RTP silence goes out meanwhile if `talking`.
+    pub async fn wait_for_bye(&mut self, talking: bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if talking {
+                self.speak(&[0xFF; 160]).await;
+            }
+            if let Some(message) = self.next(Duration::from_millis(20)).await
+                && self.accept_bye(&message).await
+            {
+                return message;
+            }
+        }
+        panic!("no BYE in {PATIENCE:?}")
+    }
+
+    /// Sends one frame of µ-law.
+    pub async fn speak(&mut self, payload: &[u8]) {
+        let Some(remote) = self.remote else { return };
+        let mut packet = vec![0x80, 0];
+        packet.extend((self.frame as u16).to_be_bytes());
+        packet.extend(self.frame.wrapping_mul(160).to_be_bytes());
+        packet.extend(self.id.to_be_bytes());
+        packet.extend(payload);
+        self.frame += 1;
+        self.rtp.send_to(&packet, remote).await.unwrap();
+    }
+
+    /// Sends silence and listens until `enough`, or until `longest` has passed.
+    pub async fn listen(&mut self, longest: Duration, enough: impl Fn(&Heard) -> bool) -> Heard {
+        let end = Instant::now() + longest;
+        let mut heard = Heard::default();
+        let mut next = Instant::now();
+        let mut buffer = [0; 2048];
+        while Instant::now() < end && !enough(&heard) {
+            if Instant::now() >= next {
+                next += Duration::from_millis(20);
+                self.speak(&[0xFF; 160]).await;
+            }
+            if let Ok(Ok((n, _))) = timeout_at(next, self.rtp.recv_from(&mut buffer)).await
+                && n > 12
+            {
+                heard.packets += 1;
+                heard.loudest = heard.loudest.max(rms(&buffer[12..n]));
+            }
+        }
+        heard
+    }
+}
+
+fn rms(payload: &[u8]) -> f64 {
+    let sum: f64 = payload.iter().map(|&b| f64::from(decode(b)).powi(2)).sum();
+    (sum / payload.len() as f64).sqrt()
+}
+
+/// µ-law to linear (G.711).
+fn decode(byte: u8) -> i32 {
+    let u = !byte;
+    let magnitude = (((i32::from(u & 0x0F) << 3) + 0x84) << ((u & 0x70) >> 4)) - 0x84;
+    if u & 0x80 == 0 { magnitude } else { -magnitude }
+}
+
+pub fn status(message: &str) -> u16 {
+    message.strip_prefix("SIP/2.0 ").and_then(|m| m.get(..3)).and_then(|s| s.parse().ok()).unwrap_or(0)
+}
+
+pub fn header<'m>(message: &'m str, name: &str) -> Option<&'m str> {
+    message.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+/// Takes one message off the front of a stream.
+fn cut(buffer: &mut Vec<u8>) -> Option<String> {
+    let text = String::from_utf8_lossy(buffer);
+    let head = text.find("\r\n\r\n")? + 4;
+    let length: usize = header(&text[..head], "Content-Length")?.parse().unwrap();
+    if buffer.len() < head + length {
+        return None;
+    }
+    let message: Vec<u8> = buffer.drain(..head + length).collect();
+    Some(String::from_utf8_lossy(&message).into_owned())
+}

@@ -1,0 +1,124 @@
+//! The other sides fail: the Realtime service, the caller's network.
+
+use crate::caller::{Caller, header};
+use crate::world::{World, own_ip, plan, provider};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use voxtrunk::realtime_sim::{Sim, SimConfig, SimMode};
+
+async fn world_with(url: &str, text: &str) -> World {
+    World::new(vec![plan("1000", text)], |s| {
+        s.providers = vec![provider(url)];
+        s.default_provider = "test".into();
+    })
+    .await
+}
+
+/// An HTTP server that answers every request with this status.
+async fn refusing(status: &'static str) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/v1/realtime", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut buffer = [0; 4096];
+            let _ = stream.read(&mut buffer).await;
+            let body = r#"{"error":{"message":"no"}}"#;
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    url
+}
+
+/// R2: a wrong key is refused before answer, and the record says whose fault it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_key_is_503() {
+    let world = world_with(&refusing("401 Unauthorized").await, "").await;
+    assert_eq!(Caller::udp(world.sip()).await.call("1000").await, 503);
+    let records = world.stop().await;
+    assert_eq!(records.len(), 1);
+    assert_eq!((records[0]["cause"].as_str(), records[0]["ended_by"].as_str()), (Some("realtime_unauthorised"), Some("fault")));
+}
+
+/// R1: nobody listens at the service's address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unreachable_service_is_503() {
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/v1/realtime", free.local_addr().unwrap());
+    drop(free);
+    let world = world_with(&url, "").await;
+    assert_eq!(Caller::udp(world.sip()).await.call("1000").await, 503);
+    let records = world.stop().await;
+    assert_eq!(records[0]["cause"], "realtime_connect");
+}
+
+/// R1: a service that accepts and then says nothing is given up at the deadline.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_service_is_given_up() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/v1/realtime", silent.local_addr().unwrap());
+    let world = World::new(vec![plan("1000", "")], |s| {
+        s.providers = vec![provider(&url)];
+        s.providers[0].connect_timeout = Duration::from_millis(500);
+        s.default_provider = "test".into();
+    })
+    .await;
+    assert_eq!(Caller::udp(world.sip()).await.call("1000").await, 503);
+    world.until("no set-up runs", |c| c.jobs == 0).await;
+    world.stop().await;
+}
+
+/// The Realtime server dies in the call: the caller hears an apology, then BYE with a Reason.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dying_service_ends_the_call_with_an_apology() {
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let sim = Sim::start(SimConfig { listen, mode: SimMode::Scripted { scenario: None } }).await.unwrap();
+    let world = world_with(&sim.url(), "").await;
+    let mut caller = Caller::udp(world.sip()).await;
+    assert_eq!(caller.call("1000").await, 200);
+    let heard = caller.listen(Duration::from_secs(10), |h| h.packets > 25).await;
+    assert!(heard.packets > 25, "{heard:?}");
+    sim.cut_all();
+    sim.stop().await;
+    let bye = caller.wait_for_bye(true).await;
+    assert!(header(&bye, "Reason").is_some(), "{bye}");
+    let records = world.stop().await;
+    assert_eq!(records.len(), 1);
+    let cause = records[0]["cause"].as_str().unwrap();
+    assert!(cause.starts_with("realtime_"), "{cause}");
+    assert_eq!(records[0]["ended_by"], "fault");
+}
+
+/// The caller's media never comes: the call ends by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_without_media_is_hung_up() {
+    let mut plan = plan("1000", "");
+    plan.limits.no_media_start = Duration::from_secs(1);
+    plan.limits.no_media = Duration::from_secs(1);
+    let world = World::new(vec![plan], |_| {}).await;
+    let mut caller = Caller::udp(world.sip()).await;
+    assert_eq!(caller.call("1000").await, 200);
+    caller.wait_for_bye(false).await;
+    let records = world.stop().await;
+    assert_eq!(records[0]["cause"], "no_media");
+}
+
+/// A4: a source outside `sip.peers` gets no answer at all, by UDP or TCP, and is counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_source_is_dropped() {
+    let world = World::simple().await;
+    let mut foreign = Caller::udp_from(own_ip(), world.sip()).await;
+    foreign.invite("1000").await;
+    world.until("a foreign datagram", |c| c.foreign == 1).await;
+    // A peer's call after it is served: the foreign one was dropped, not queued.
+    assert_eq!(Caller::udp(world.sip()).await.call("404").await, 404);
+    assert_eq!(foreign.next(Duration::from_millis(200)).await, None);
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((own_ip(), 0).into()).unwrap();
+    let mut stream = socket.connect(world.sip()).await.unwrap();
+    let read = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut [0; 16])).await.unwrap();
+    assert!(matches!(read, Ok(0) | Err(_)), "closed without a word: {read:?}");
+    world.until("a foreign connection", |c| c.foreign == 2 && c.connections == 0).await;
+    assert_eq!(world.stop().await.len(), 1, "no record for what was never read");
+}

@@ -1,0 +1,13 @@
+//! The whole server over loopback: real sockets, a raw caller, the embedded Realtime server.
+//!
+//! Each test has its own server on a free port of its own 127.x address, so any number of them, and any number of copies
+//! of this program, run at once.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test is its own world: it has sockets and a clock")]
+
+mod answering;
+mod caller;
+mod failing;
+mod leaking;
+mod limiting;
+mod operating;
+mod world;
