@@ -92,6 +92,7 @@ async fn serve(settings: Settings, book: Book) -> Result<(), String> {
             _ = hup.recv() => reload(&server).await,
         }
     }
+    server.refuse_calls().await;
     println!("voxtrunk: no new calls; running ones may go on for {} s; a second signal ends them now", drain.as_secs());
     tokio::select! {
         left = server.drain(drain) => if left > 0 {

@@ -18,12 +18,17 @@ const POLL: Duration = Duration::from_millis(20);
 const JOIN: Duration = Duration::from_secs(2);
 
 impl Server {
-    /// Refuses new calls (503) and lets running ones end, up to `limit`; then ends them with BYE and Reason.
-    /// Returns how many had to be ended.
-    pub async fn drain(&self, limit: Duration) -> usize {
+    /// Refuses new calls (503) from now on.
+    pub async fn refuse_calls(&self) {
         let _ = self.requests.send(Request::Drain).await;
         // A request behind it is answered after it: from here on no new call comes.
         let _ = self.counts().await;
+    }
+
+    /// Refuses new calls (503) and lets running ones end, up to `limit`; then ends them with BYE and Reason.
+    /// Returns how many had to be ended.
+    pub async fn drain(&self, limit: Duration) -> usize {
+        self.refuse_calls().await;
         if self.wait_for_calls(limit).await {
             return 0;
         }

@@ -184,7 +184,9 @@ impl Caller {
         if !message.starts_with("BYE ") {
             return false;
         }
-        let keep = |name: &str| message.lines().filter(|l| l.starts_with(name)).map(|l| format!("{l}\r\n")).collect::<String>();
+        let keep = |name: &str| {
+            message.lines().filter(|l| l.starts_with(name)).map(|l| format!("{l}\r\n")).collect::<String>()
+        };
         let answer = format!(
             "SIP/2.0 200 OK\r\n{}{}{}{}{}Content-Length: 0\r\n\r\n",
             keep("Via:"),

@@ -24,21 +24,26 @@ async fn refusing(status: &'static str) -> String {
             let mut buffer = [0; 4096];
             let _ = stream.read(&mut buffer).await;
             let body = r#"{"error":{"message":"no"}}"#;
-            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+            let answer =
+                format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
             let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
     url
 }
 
-/// R2: a wrong key is refused before answer, and the record says whose fault it is.
+/// R2: a wrong key is refused before answer, with 480: it concerns this number's plan, and on 503 peers take the whole
+/// trunk out of service (DLG-14). The record says whose fault it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wrong_key_is_503() {
+async fn a_wrong_key_is_480() {
     let world = world_with(&refusing("401 Unauthorized").await, "").await;
-    assert_eq!(Caller::udp(world.sip()).await.call("1000").await, 503);
+    assert_eq!(Caller::udp(world.sip()).await.call("1000").await, 480);
     let records = world.stop().await;
     assert_eq!(records.len(), 1);
-    assert_eq!((records[0]["cause"].as_str(), records[0]["ended_by"].as_str()), (Some("realtime_unauthorised"), Some("fault")));
+    assert_eq!(
+        (records[0]["cause"].as_str(), records[0]["ended_by"].as_str()),
+        (Some("realtime_unauthorised"), Some("fault"))
+    );
 }
 
 /// R1: nobody listens at the service's address.

@@ -71,8 +71,16 @@ async fn a_thousand_mixed_calls_leave_nothing() {
     }
     let counts = world
         .until("back to zero", |c| {
-            (c.calls, c.routes, c.ports_in_use, c.ports_quarantined, c.jobs, c.sockets, c.realtime_sessions, c.connections)
-                == (0, 0, 0, 0, 0, 0, 0, 0)
+            (
+                c.calls,
+                c.routes,
+                c.ports_in_use,
+                c.ports_quarantined,
+                c.jobs,
+                c.sockets,
+                c.realtime_sessions,
+                c.connections,
+            ) == (0, 0, 0, 0, 0, 0, 0, 0)
         })
         .await;
     assert_eq!(counts.user_agent.sessions, 0, "{counts:?}");

@@ -2,7 +2,11 @@
 //!
 //! Each test has its own server on a free port of its own 127.x address, so any number of them, and any number of copies
 //! of this program, run at once.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test is its own world: it has sockets and a clock")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test is its own world: it has sockets and a clock"
+)]
 
 mod answering;
 mod caller;

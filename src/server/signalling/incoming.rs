@@ -38,7 +38,7 @@ impl From<Refused> for Refusal {
 }
 
 const NO_NUMBER: Refusal = Refusal { status: 404, by: EndedBy::Operator, cause: "no_number", retry_after: None };
-const NO_PROVIDER: Refusal = Refusal { status: 503, by: EndedBy::Fault, cause: "no_provider", retry_after: None };
+const NO_PROVIDER: Refusal = Refusal { status: 480, by: EndedBy::Fault, cause: "no_provider", retry_after: None };
 const NO_PORTS: Refusal = Refusal { status: 503, by: EndedBy::Fault, cause: "no_ports", retry_after: Some(5) };
 
 impl Signalling {
