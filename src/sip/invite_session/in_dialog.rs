@@ -30,7 +30,7 @@ impl Session {
             dialog.seen_on(flow);
         }
         if matches!(self.phase, Phase::Mortal) {
-            // RFC 5407 §3.3: BYEs that cross are both answered 200.
+            // RFC 5407 §3.2.1, §3.2.2: BYEs that cross are both answered 200, anything else has no dialog any more.
             let status = if method == Method::Bye { 200 } else { 481 };
             return self.reply(core, now, tx, request, status, &[]);
         }
@@ -85,7 +85,7 @@ impl Session {
             Phase::Incoming { .. } => self.end_incoming(core, now, SessionEnd::PeerBye { reason }),
             Phase::Calling(_) => self.early_bye(core, now, reason),
             Phase::Moratorium { .. } | Phase::Established => {
-                // The 2xx it answers to is acknowledged, so that the peer's transaction ends too (RFC 5407 §3.1).
+                // The 2xx it answers to is acknowledged, so that the peer stops repeating it.
                 self.ack_without_answer(core, now);
                 self.finish(core, now, SessionEnd::PeerBye { reason });
             }

@@ -3,6 +3,7 @@
 use super::{Phase, Session};
 use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method};
+use crate::sip::refer::{SubscriptionState, sipfrag_status};
 use crate::sip::timers::Timer;
 use crate::sip::transaction::Purpose;
 use crate::sip::uri::Uri;
@@ -13,8 +14,8 @@ use std::time::{Duration, Instant};
 /// XFR-03: so long without the first NOTIFY.
 const FIRST_NOTIFY: Duration = Duration::from_secs(30);
 /// Bounds of the wait for the next one, from the subscription's `expires` (a target may ring for long).
-const NEXT_NOTIFY_SECS: (u64, u64) = (30, 180);
-const NEXT_NOTIFY_DEFAULT_SECS: u64 = 60;
+const NEXT_NOTIFY_SECS: (u32, u32) = (30, 180);
+const NEXT_NOTIFY_DEFAULT_SECS: u32 = 60;
 
 /// The last REFER of the session.
 #[derive(Debug)]
@@ -119,9 +120,9 @@ impl Session {
         if done {
             return;
         }
-        let state = notify.value(&Name::SubscriptionState).unwrap_or_default().to_ascii_lowercase();
-        let over = state.starts_with("terminated");
-        match fragment_status(notify.body()) {
+        let state = notify.subscription_state().and_then(Result::ok);
+        let over = state.as_ref().is_some_and(SubscriptionState::is_terminated);
+        match sipfrag_status(notify.body()) {
             Some(status @ 200..) => return self.close_refer(core, ReferOutcome::Final(status)),
             Some(status) if !over => self.tell_refer(core, ReferOutcome::Progress(status)),
             _ => {}
@@ -129,16 +130,8 @@ impl Session {
         if over {
             return self.close_refer(core, ReferOutcome::Unknown);
         }
-        let expires = state.split(';').find_map(|part| part.trim().strip_prefix("expires=")?.parse().ok());
-        let wait = expires.unwrap_or(NEXT_NOTIFY_DEFAULT_SECS).clamp(NEXT_NOTIFY_SECS.0, NEXT_NOTIFY_SECS.1);
+        let expires = state.and_then(|state| state.expires).unwrap_or(NEXT_NOTIFY_DEFAULT_SECS);
+        let wait = u64::from(expires.clamp(NEXT_NOTIFY_SECS.0, NEXT_NOTIFY_SECS.1));
         core.start(now, self.id, Timer::ReferNotify, Duration::from_secs(wait));
     }
-}
-
-/// Status of a `message/sipfrag` body (RFC 3420): its first line is a status line.
-fn fragment_status(body: &[u8]) -> Option<u16> {
-    let rest = body.get(..8).filter(|start| start.eq_ignore_ascii_case(b"SIP/2.0 ")).and(body.get(8..))?;
-    let digits = std::str::from_utf8(rest.get(..3)?).ok()?;
-    let ends = rest.get(3).is_none_or(|next| matches!(next, b' ' | b'\r' | b'\n'));
-    digits.parse().ok().filter(|status| ends && (100..=699).contains(status))
 }

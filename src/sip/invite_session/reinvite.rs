@@ -207,7 +207,7 @@ impl Session {
             return;
         }
         let Some(own) = &self.own_reinvite else {
-            // RFC 5407 §3.3: the 2xx crossed a BYE; the peer needs its ACK all the same.
+            // RFC 5407 §3.2.3: the 2xx crossed a BYE; the peer needs its ACK all the same.
             return self.send_ack(core, cseq.number, None);
         };
         if let Some(dialog) = &mut self.dialog {
