@@ -7,7 +7,8 @@ use super::exit;
 use crate::config::ConfigError;
 use crate::config::book::Book;
 use crate::config::dialplan::Dialplan;
-use crate::config::settings::{LogFormat, Settings};
+use crate::config::settings::Settings;
+use crate::observe::log;
 use crate::server::Server;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -38,7 +39,10 @@ pub fn run(args: Args) -> ExitCode {
             return exit::code(exit::USAGE);
         }
     };
-    start_log(settings.observe.log_format);
+    if let Err(error) = log::init(settings.observe.log_format, "info") {
+        eprintln!("voxtrunk: {error}");
+        return exit::code(exit::USAGE);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -68,16 +72,6 @@ fn load(args: &Args) -> Result<(Settings, Book), Vec<ConfigError>> {
     Ok((settings, book))
 }
 
-fn start_log(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A test or an embedding program may have set one already.
-    let _ = match format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().try_init(),
-    };
-}
-
 async fn serve(settings: Settings, book: Book) -> Result<(), String> {
     let signals = |kind| signal(kind).map_err(|e| format!("cannot watch for signals: {e}"));
     let (mut term, mut int, mut hup) =
@@ -85,7 +79,8 @@ async fn serve(settings: Settings, book: Book) -> Result<(), String> {
     let hello = hello(&settings, &book);
     let drain = settings.limits.drain;
     let server = Server::start(settings, book).await?;
-    println!("voxtrunk: SIP on {} (UDP and TCP); {hello}", server.sip_addr());
+    let metrics = server.metrics_addr().map_or("off".into(), |addr| format!("http://{addr}/metrics"));
+    println!("voxtrunk: SIP on {} (UDP and TCP); {hello}; metrics: {metrics}", server.sip_addr());
     loop {
         tokio::select! {
             () = end(&mut term, &mut int) => break,

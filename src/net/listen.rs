@@ -31,7 +31,7 @@ pub fn bind_sip(listen: SocketAddr) -> Result<SipListeners, String> {
         }
     }
     let (transport, error) = last.unwrap_or(("UDP", io::ErrorKind::AddrInUse.into()));
-    Err(explain(listen, transport, &error))
+    Err(format!("cannot listen for SIP ({transport}): {}", explain(listen, "sip.listen", &error)))
 }
 
 fn bind_pair(listen: SocketAddr) -> Result<SipListeners, (&'static str, io::Error)> {
@@ -41,20 +41,26 @@ fn bind_pair(listen: SocketAddr) -> Result<SipListeners, (&'static str, io::Erro
     Ok(SipListeners { udp, tcp, addr })
 }
 
-fn explain(listen: SocketAddr, transport: &str, error: &io::Error) -> String {
+/// The listener of metrics and health, non-blocking. The error is a sentence for the operator.
+pub fn bind_http(listen: SocketAddr) -> Result<TcpListener, String> {
+    bind_tcp(listen).map_err(|e| format!("cannot listen for metrics: {}", explain(listen, "observe.listen", &e)))
+}
+
+fn explain(listen: SocketAddr, setting: &str, error: &io::Error) -> String {
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "another program has the port (see `ss -lnp 'sport = :{}'`); stop it, or set sip.listen to another port",
+            "another program has the port (see `ss -lnp 'sport = :{}'`); stop it, or set {setting} to another port",
             listen.port()
         ),
         io::ErrorKind::AddrNotAvailable => {
-            "no interface of this machine has that address; set sip.listen to one of `ip addr`, and sip.advertise to the public one"
-                .to_string()
+            format!(
+                "no interface of this machine has that address; set {setting} to one of `ip addr` (a public one behind NAT is sip.advertise)"
+            )
         }
         io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE; use 5060 or above".to_string(),
-        _ => "check sip.listen".to_string(),
+        _ => format!("check {setting}"),
     };
-    format!("cannot listen for SIP on {listen} ({transport}): {error}; {advice}")
+    format!("{listen}: {error}; {advice}")
 }
 
 /// A non-blocking UDP socket; `buffer` is the receive buffer asked for, bytes (`None` = the system's).

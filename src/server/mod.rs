@@ -8,7 +8,6 @@
 //! | `dialled` | number and caller of an INVITE |
 //! | `numbers` | the book with what its plans need from the disk |
 //! | `providers` | Realtime services, ready to use; the embedded one |
-//! | `records` | the thread that writes call records and transcripts |
 //! | `notes` | happenings → log lines and metrics |
 //! | `shutdown` | drain and stop |
 //!
@@ -20,15 +19,17 @@ mod media_worker;
 mod notes;
 mod numbers;
 mod providers;
-mod records;
 mod shutdown;
 mod signalling;
 
 use crate::config::book::Book;
 use crate::config::settings::Settings;
 use crate::net::clock;
-use crate::net::listen::{SipListeners, bind_sip};
+use crate::net::listen::{SipListeners, bind_http, bind_sip};
 use crate::net::rtp_port::RtpPorts;
+use crate::observe::http::{self, Health};
+use crate::observe::metrics::Metrics;
+use crate::observe::records::{RecordSender, records};
 use crate::realtime_sim::Sim;
 use crate::sip::Transport;
 use crate::sip::user_agent::{UaConfig, UaCounts, UserAgent};
@@ -40,7 +41,6 @@ use numbers::Numbers;
 use providers::Providers;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use records::Records;
 use signalling::{Parts, Request, Signalling, SignallingCounts, SipTransport};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -62,11 +62,16 @@ const MAX_TRANSACTIONS: usize = 65_536;
 pub struct Server {
     sip: SocketAddr,
     metrics_addr: Option<SocketAddr>,
+    metrics: Metrics,
+    health: Health,
     settings: Arc<Settings>,
     requests: mpsc::Sender<Request>,
     calls: watch::Receiver<usize>,
     stats: Vec<Arc<WorkerStats>>,
+    /// Ends by itself when told.
     tasks: JoinSet<()>,
+    /// Run until they are dropped.
+    services: JoinSet<()>,
     threads: Vec<JoinHandle<()>>,
     sim: Option<Sim>,
 }
@@ -114,10 +119,15 @@ impl Server {
         let sip = listeners.addr;
         let settings = Arc::new(settings);
         let mut random = StdRng::from_os_rng();
-        let notes = Notes::new(options.tap);
+        let metrics = Metrics::new();
+        let notes = Notes::new(options.tap, metrics.clone());
         let (providers, sim) = Providers::start(&settings).await?;
-        let (records, records_thread) = Records::start(&settings.observe)?;
+        let (records, records_thread) = start_records(&settings, metrics.clone())?;
         let mut threads = vec![records_thread];
+        let mut tasks = JoinSet::new();
+        let health = Health::default();
+        let mut services = JoinSet::new();
+        let metrics_addr = start_http(&settings, &metrics, &health, &mut services)?;
         let (reports_in, reports) = mpsc::channel(REPORTS);
         let tools = HttpRunner::new()?;
         let mut workers = Vec::new();
@@ -138,7 +148,7 @@ impl Server {
         let parts = Parts {
             user_agent: user_agent(&settings, sip, random.random()),
             ports: ports(&settings, sip, random.random()),
-            transport: transport(listeners, &settings)?,
+            transport: transport(listeners, &settings, &notes)?,
             numbers: Arc::new(numbers),
             providers,
             workers,
@@ -150,9 +160,21 @@ impl Server {
             random,
             settings: Arc::clone(&settings),
         };
-        let mut tasks = JoinSet::new();
         tasks.spawn(Signalling::new(clock::now(), parts).run());
-        Ok(Server { sip, metrics_addr: None, settings, requests, calls, stats, tasks, threads, sim })
+        Ok(Server {
+            sip,
+            metrics_addr,
+            metrics,
+            health,
+            settings,
+            requests,
+            calls,
+            stats,
+            tasks,
+            services,
+            threads,
+            sim,
+        })
     }
 
     /// The address of SIP over UDP and TCP.
@@ -163,6 +185,10 @@ impl Server {
     /// The address of metrics and health, if they are on.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics_addr
+    }
+
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Reads the dialplans again and returns how many there are; a bad set changes nothing (OVL-07).
@@ -231,7 +257,34 @@ fn ports(settings: &Settings, sip: SocketAddr, seed: u64) -> RtpPorts {
     RtpPorts::new(ip, media.port_min, media.port_max, media.port_quarantine, seed)
 }
 
-fn transport(listeners: SipListeners, settings: &Settings) -> Result<SipTransport, String> {
+fn transport(listeners: SipListeners, settings: &Settings, notes: &Notes) -> Result<SipTransport, String> {
     let addr = listeners.addr;
-    SipTransport::new(listeners, settings.sip.peers.clone()).map_err(|e| format!("SIP on {addr}: {e}"))
+    SipTransport::new(listeners, settings.sip.peers.clone(), notes.clone()).map_err(|e| format!("SIP on {addr}: {e}"))
+}
+
+/// The thread that writes call records; it ends when signalling has dropped the sender.
+fn start_records(settings: &Settings, metrics: Metrics) -> Result<(RecordSender, JoinHandle<()>), String> {
+    let (sender, writer) = records(&settings.observe, metrics)?;
+    let thread = std::thread::Builder::new().name("records".into()).spawn(move || writer.run());
+    Ok((sender, thread.map_err(|e| format!("records thread: {e}"))?))
+}
+
+/// Metrics and health, if they are on.
+fn start_http(
+    settings: &Settings,
+    metrics: &Metrics,
+    health: &Health,
+    tasks: &mut JoinSet<()>,
+) -> Result<Option<SocketAddr>, String> {
+    let Some(listen) = settings.observe.listen else { return Ok(None) };
+    let listener = bind_http(listen)?;
+    let addr = listener.local_addr().map_err(|e| e.to_string())?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(|e| e.to_string())?;
+    let (metrics, health) = (metrics.clone(), health.clone());
+    tasks.spawn(async move {
+        if let Err(error) = http::serve(listener, metrics, health).await {
+            tracing::error!(%error, "metrics and health are gone");
+        }
+    });
+    Ok(Some(addr))
 }

@@ -1,8 +1,13 @@
 //! Where the server's happenings become log lines and metrics: one method a happening (style: one event, one place).
 
-use crate::call::CallEvent;
+use crate::call::end::Cause;
+use crate::call::{CallEvent, CallRecord};
 use crate::observe::cdr::Cdr;
+use crate::observe::events;
+use crate::observe::metrics::Metrics;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Sees every event of every call as it happens, on the thread that runs the call: it must be quick.
 pub type Tap = Arc<dyn Fn(&str, &CallEvent) + Send + Sync>;
@@ -11,11 +16,21 @@ pub type Tap = Arc<dyn Fn(&str, &CallEvent) + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Notes {
     tap: Option<Tap>,
+    metrics: Metrics,
+}
+
+/// Counts as one open Realtime session while it lives.
+pub struct OpenSession(Metrics);
+
+impl Drop for OpenSession {
+    fn drop(&mut self) {
+        self.0.realtime_closed();
+    }
 }
 
 impl Notes {
-    pub fn new(tap: Option<Tap>) -> Notes {
-        Notes { tap }
+    pub fn new(tap: Option<Tap>, metrics: Metrics) -> Notes {
+        Notes { tap, metrics }
     }
 
     /// Something happened in a call.
@@ -23,23 +38,57 @@ impl Notes {
         if let Some(tap) = &self.tap {
             tap(&record.call, event);
         }
-        match event {
-            CallEvent::Warning { label, detail } => {
-                tracing::debug!(call = %record.call, label, detail, "warning");
-            }
-            event => tracing::info!(call = %record.call, ?event),
-        }
+        events::note(&record.call, event, &self.metrics);
     }
 
-    /// The call, answered or not, is over; this is its one record.
-    pub fn ended(&self, cdr: &Cdr) {
-        tracing::info!(
-            call = %cdr.call,
-            cause = %cdr.cause,
-            by = ?cdr.ended_by,
-            status = cdr.sip_status,
-            talk_ms = cdr.talk_ms,
-            "call ended"
-        );
+    /// A call was taken in.
+    pub fn call_started(&self, record: &Cdr) {
+        self.metrics.invite("accepted");
+        self.metrics.call_started();
+        let plan = record.dialplan.as_deref().unwrap_or_default();
+        tracing::info!(call = %record.call, source = %record.source, dialplan = plan, "incoming call");
+    }
+
+    /// An INVITE was refused before there was a call; `result` is the cause of its record.
+    pub fn refused(&self, result: &'static str) {
+        self.metrics.invite(result);
+    }
+
+    /// A call is over; its record is [`Notes::ended`]'s.
+    pub fn call_gone(&self) {
+        self.metrics.call_gone();
+    }
+
+    /// The one record of an INVITE.
+    pub fn ended(&self, record: &CallRecord) {
+        let cdr = &record.cdr;
+        self.metrics.ended(cdr);
+        if let Cause::Realtime(fault) = &record.end.cause {
+            self.metrics.realtime_failed(fault.label());
+            tracing::warn!(call = %cdr.call, provider = cdr.provider, %fault, "the Realtime session failed");
+        }
+        let (cause, by, status, talk_ms) = (&cdr.cause, cdr.ended_by, cdr.sip_status, cdr.talk_ms);
+        tracing::info!(call = %cdr.call, %cause, ?by, status, talk_ms, "call ended");
+    }
+
+    pub fn realtime_opened(&self) -> OpenSession {
+        self.metrics.realtime_opened();
+        OpenSession(self.metrics.clone())
+    }
+
+    pub fn tick_lag(&self, lag: Duration) {
+        self.metrics.tick_lag(lag);
+    }
+
+    /// Something from outside `sip.peers` was dropped, unread.
+    pub fn foreign(&self, source: SocketAddr) {
+        self.metrics.sip_dropped("foreign_source");
+        tracing::debug!(%source, "dropped: not in sip.peers");
+    }
+
+    /// A peer opens more connections than it may.
+    pub fn too_many_connections(&self, source: SocketAddr) {
+        self.metrics.sip_dropped("too_many_connections");
+        tracing::warn!(%source, "dropped: too many SIP connections");
     }
 }

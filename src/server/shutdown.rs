@@ -20,6 +20,7 @@ const JOIN: Duration = Duration::from_secs(2);
 impl Server {
     /// Refuses new calls (503) from now on.
     pub async fn refuse_calls(&self) {
+        self.health.set_draining();
         let _ = self.requests.send(Request::Drain).await;
         // A request behind it is answered after it: from here on no new call comes.
         let _ = self.counts().await;
@@ -52,6 +53,7 @@ impl Server {
             tracing::error!(tasks = self.tasks.len(), "tasks did not end in time and were dropped");
         }
         self.tasks.shutdown().await;
+        self.services.shutdown().await;
         if let Some(sim) = self.sim.take() {
             sim.stop().await;
         }

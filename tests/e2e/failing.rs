@@ -3,9 +3,12 @@
 use crate::caller::{Caller, header};
 use crate::world::{World, own_ip, plan, provider};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use voxtrunk::call::CallEvent;
 use voxtrunk::realtime_sim::{Sim, SimConfig, SimMode};
+use voxtrunk::server::ServerOptions;
 
 async fn world_with(url: &str, text: &str) -> World {
     World::new(vec![plan("1000", text)], |s| {
@@ -126,4 +129,29 @@ async fn a_foreign_source_is_dropped() {
     assert!(matches!(read, Ok(0) | Err(_)), "closed without a word: {read:?}");
     world.until("a foreign connection", |c| c.foreign == 2 && c.connections == 0).await;
     assert_eq!(world.stop().await.len(), 1, "no record for what was never read");
+}
+
+/// OVL-05, P1: a panic in one call ends that call with BYE and a record; the other call on the same worker goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_ends_one_call_only() {
+    // The tap runs inside the call's step on its worker.
+    let tap = |call: &str, event: &CallEvent| {
+        assert!(!(call.ends_with("-2") && matches!(event, CallEvent::AgentSpeaks { .. })), "the second call panics");
+    };
+    let options = ServerOptions { tap: Some(Arc::new(tap)) };
+    let world = World::with(vec![plan("1000", "")], |s| s.media.workers = 1, options).await;
+    let mut first = Caller::udp(world.sip()).await;
+    assert_eq!(first.call("1000").await, 200);
+    let mut second = Caller::udp(world.sip()).await;
+    assert_eq!(second.call("1000").await, 200);
+    let bye = second.wait_for_bye(true).await;
+    assert!(header(&bye, "Reason").is_some_and(|r| r.contains("cause=500")), "{bye}");
+    assert!(first.listen(Duration::from_secs(5), |h| h.packets > 50).await.packets > 50);
+    assert_eq!(first.bye().await, 200);
+    let counts = world.until("all over", |c| c.routes == 0 && c.sockets == 0).await;
+    assert_eq!((counts.panics, counts.ports_in_use, counts.realtime_sessions), (1, 0, 0));
+    let records = world.stop_after_panic().await;
+    let causes: Vec<_> = records.iter().map(|r| r["cause"].as_str().unwrap()).collect();
+    assert_eq!(causes, ["panic", "caller_bye"]);
+    assert_eq!((records[0]["sip_status"].as_u64(), records[0]["ended_by"].as_str()), (Some(200), Some("fault")));
 }

@@ -11,9 +11,6 @@ mod jobs;
 mod run;
 mod slot;
 
-#[cfg(test)]
-mod tests;
-
 use crate::call::{Call, CallEnd, CallRecord, Output};
 use crate::net::rtp_port::RtpPort;
 use crate::net::websocket::connect::Target;
@@ -54,8 +51,6 @@ pub enum Command {
     Sip(SessionId, UaEvent),
     /// Ends every call.
     CloseAll(CallEnd),
-    #[cfg(test)]
-    Panic(SessionId),
 }
 
 /// What a worker tells signalling.

@@ -108,9 +108,9 @@ impl Machine {
     }
 
     fn count_late(&mut self, now: Instant, scheduled: Instant) {
-        if now.saturating_duration_since(scheduled) > LATE {
-            self.late += 1;
-        }
+        let lag = now.saturating_duration_since(scheduled);
+        self.shared.notes.tick_lag(lag);
+        self.late += u64::from(lag > LATE);
         if self.tick.is_multiple_of(LATE_WINDOW) {
             self.shared.stats.late_permille.store(self.late * 1000 / LATE_WINDOW, Ordering::Relaxed);
             self.late = 0;
@@ -148,12 +148,6 @@ impl Machine {
                 for session in self.sessions() {
                     let end = end.clone();
                     self.step(session, |slot, shared| slot.input(shared, clock::now(), Input::Close(end)));
-                }
-            }
-            #[cfg(test)]
-            Command::Panic(session) => {
-                if let Some(slot) = self.by_session.get(&session).and_then(|&i| self.slots[i].as_mut()) {
-                    slot.must_panic = true;
                 }
             }
         }
@@ -356,7 +350,7 @@ fn ws_token(index: usize) -> u64 {
 }
 
 /// The record of a call that could not finish its own.
-pub(super) fn unfinished(mut cdr: crate::observe::cdr::Cdr, by: EndedBy, cause: Cause) -> Box<CallRecord> {
+fn unfinished(mut cdr: crate::observe::cdr::Cdr, by: EndedBy, cause: Cause) -> Box<CallRecord> {
     cdr.ended_unix_ms = clock::unix_ms();
     cdr.talk_ms = cdr.answered_unix_ms.map_or(0, |answered| cdr.ended_unix_ms.saturating_sub(answered));
     cdr.setup_ms = cdr.answered_unix_ms.map(|answered| answered.saturating_sub(cdr.started_unix_ms));
@@ -366,4 +360,24 @@ pub(super) fn unfinished(mut cdr: crate::observe::cdr::Cdr, by: EndedBy, cause: 
         cdr.sip_status = 500;
     }
     Box::new(CallRecord { end: CallEnd { by, cause }, cdr, transcript: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::cdr::Cdr;
+
+    /// OVL-05: what the record of a panicked call says.
+    #[test]
+    fn a_panicked_calls_record_is_complete() {
+        let cdr =
+            Cdr { call: "c1".into(), started_unix_ms: 1, answered_unix_ms: Some(2), sip_status: 200, ..Cdr::default() };
+        let record = unfinished(cdr, EndedBy::Fault, Cause::Panic);
+        assert_eq!(
+            (record.cdr.cause.as_str(), record.cdr.sip_status, record.cdr.ended_by),
+            ("panic", 200, Some(EndedBy::Fault))
+        );
+        assert_eq!(record.cdr.setup_ms, Some(1));
+        assert!(record.cdr.talk_ms > 0 && record.cdr.ended_unix_ms > 2);
+    }
 }

@@ -11,6 +11,7 @@ use crate::net::websocket::connect::Target;
 use crate::net::websocket::{Incoming, RealtimeSocket};
 use crate::observe::cdr::Cdr;
 use crate::realtime::session::SessionFault;
+use crate::server::notes::{Notes, OpenSession};
 use crate::sip::user_agent::SessionId;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub struct Shared {
     pub jobs: Jobs,
     pub out: VecDeque<Report>,
     pub stats: Arc<WorkerStats>,
-    pub notes: crate::server::notes::Notes,
+    pub notes: Notes,
 }
 
 /// A WebSocket and whether it needs care at this tick.
@@ -40,6 +41,7 @@ pub struct Open {
     pub dirty: bool,
     /// Messages may wait in our buffers, which epoll does not see (after the handshake, after [`MAX_MESSAGES`]).
     pub pending: bool,
+    _session: OpenSession,
 }
 
 /// What the worker must do for a slot after a step.
@@ -67,8 +69,6 @@ pub struct Slot {
     first: Vec<Output>,
     /// For the CDR if the call panics.
     pub record: Cdr,
-    #[cfg(test)]
-    pub must_panic: bool,
 }
 
 impl Slot {
@@ -87,8 +87,6 @@ impl Slot {
             last_rtp_tick: 0,
             first: new.outputs,
             record: new.record,
-            #[cfg(test)]
-            must_panic: false,
         }
     }
 
@@ -104,8 +102,6 @@ impl Slot {
 
     /// Hands one input to the call and does what it then wants.
     pub fn input(&mut self, shared: &mut Shared, now: Instant, input: Input<'_>) -> Step {
-        #[cfg(test)]
-        assert!(!self.must_panic, "asked to panic");
         self.call.handle(now, input);
         self.drain(shared, now)
     }
@@ -198,7 +194,7 @@ impl Slot {
         let now = clock::now();
         Ok(match result {
             Ok(socket) => {
-                self.ws = Some(Open { socket, dirty: false, pending: true });
+                self.ws = Some(Open { socket, dirty: false, pending: true, _session: shared.notes.realtime_opened() });
                 self.input(shared, now, Input::RealtimeOpen)
             }
             Err(fault) => self.input(shared, now, Input::RealtimeFailed(fault)),

@@ -141,6 +141,7 @@ impl Signalling {
         let worker = (0..self.parts.workers.len()).min_by_key(|&i| self.parts.workers[i].load());
         self.routes.insert(session, Route { worker, call_runs: true, session_runs: true });
         self.calls += 1;
+        self.parts.notes.call_started(&record);
         self.parts.calls.send_replace(self.calls);
         let made = catch_unwind(AssertUnwindSafe(|| {
             let mut call = Call::new(now, params);
@@ -198,7 +199,8 @@ impl Signalling {
         }
     }
 
-    pub(super) fn write_refusal(&mut self, mut cdr: Cdr, by: EndedBy, cause: &str) {
+    pub(super) fn write_refusal(&mut self, mut cdr: Cdr, by: EndedBy, cause: &'static str) {
+        self.parts.notes.refused(cause);
         cdr.cause = cause.to_owned();
         cdr.ended_by = Some(by);
         let end = CallEnd { by, cause: Cause::SipFailed(cdr.sip_status) };

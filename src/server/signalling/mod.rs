@@ -11,11 +11,11 @@ use super::media_worker::{Command, Report, Worker};
 use super::notes::Notes;
 use super::numbers::Numbers;
 use super::providers::Providers;
-use super::records::Records;
 use crate::call::{CallEnd, CallRecord};
 use crate::config::settings::Settings;
 use crate::net::clock;
 use crate::net::rtp_port::RtpPorts;
+use crate::observe::records::RecordSender;
 use crate::sip::user_agent::{SessionEnd, SessionId, UaCounts, UaEvent, UaOutput, UserAgent};
 use rand::rngs::StdRng;
 use std::collections::HashMap;
@@ -76,7 +76,7 @@ pub struct Parts {
     pub transport: Transport,
     pub ports: RtpPorts,
     pub workers: Vec<Worker>,
-    pub records: Records,
+    pub records: RecordSender,
     pub notes: Notes,
     pub reports: mpsc::Receiver<Report>,
     pub requests: mpsc::Receiver<Request>,
@@ -217,6 +217,7 @@ impl Signalling {
             && std::mem::take(&mut route.call_runs)
         {
             self.calls -= 1;
+            self.parts.notes.call_gone();
             self.parts.calls.send_replace(self.calls);
         }
         self.forget_if_over(session);
@@ -229,7 +230,7 @@ impl Signalling {
     }
 
     fn write(&mut self, record: CallRecord) {
-        self.parts.notes.ended(&record.cdr);
+        self.parts.notes.ended(&record);
         self.parts.records.write(record);
     }
 
@@ -266,7 +267,7 @@ impl Signalling {
             ports_quarantined: self.parts.ports.quarantined(clock::now()),
             connections: self.parts.transport.connections(),
             user_agent: self.parts.user_agent.counts(),
-            foreign: self.parts.transport.foreign(),
+            foreign: self.parts.transport.foreign_count(),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! A source outside `sip.peers` is dropped and counted before a byte of it is parsed or a connection is set up.
 
+use super::super::notes::Notes;
 use crate::config::settings::Network;
 use crate::net::clock;
 use crate::net::connections::{ConnectionLimits, Connections, SendError};
@@ -47,12 +48,13 @@ pub struct Transport {
     events_in: mpsc::Sender<StreamEvent>,
     events: mpsc::Receiver<StreamEvent>,
     foreign: u64,
+    notes: Notes,
     accept_after: Instant,
 }
 
 impl Transport {
     /// Takes bound sockets. Needs a tokio runtime.
-    pub fn new(listeners: SipListeners, peers: Vec<Network>) -> std::io::Result<Transport> {
+    pub fn new(listeners: SipListeners, peers: Vec<Network>, notes: Notes) -> std::io::Result<Transport> {
         let (events_in, events) = mpsc::channel(STREAM_EVENTS);
         Ok(Transport {
             local: listeners.addr,
@@ -64,6 +66,7 @@ impl Transport {
             events_in,
             events,
             foreign: 0,
+            notes,
             accept_after: clock::now(),
         })
     }
@@ -107,7 +110,7 @@ impl Transport {
                     agent.handle_message(now, flow, Message::parse(bytes, Framing::Datagram));
                 }
                 Some(Ok(_)) => {}
-                Some(Err(_)) => self.foreign += 1,
+                Some(Err(source)) => self.foreign(source),
                 None => return,
             }
         }
@@ -115,14 +118,13 @@ impl Transport {
 
     fn accepted(&mut self, stream: TcpStream, remote: SocketAddr) {
         if !is_peer(&self.peers, remote.ip()) {
-            self.foreign += 1;
-            return;
+            return self.foreign(remote);
         }
         match self.connections.admit(remote) {
             Ok((flow, queue)) => {
                 self.tasks.spawn(accepted(stream, flow, queue, self.events_in.clone(), StreamDeadlines::default()));
             }
-            Err(_) => tracing::warn!(%remote, "too many SIP connections"),
+            Err(_) => self.notes.too_many_connections(remote),
         }
     }
 
@@ -159,10 +161,15 @@ impl Transport {
         }
     }
 
+    fn foreign(&mut self, source: SocketAddr) {
+        self.foreign += 1;
+        self.notes.foreign(source);
+    }
+
     pub fn connections(&self) -> usize {
         self.connections.len()
     }
-    pub fn foreign(&self) -> u64 {
+    pub fn foreign_count(&self) -> u64 {
         self.foreign
     }
 }

@@ -1,1 +1,0 @@
-//! Tests of the worker: filled in below the loop.
