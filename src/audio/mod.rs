@@ -6,6 +6,7 @@ pub mod conceal;
 pub mod g711;
 pub mod pcm;
 pub mod playout;
+pub mod quality;
 pub mod resample;
 pub mod tone;
 pub mod wav;

@@ -44,6 +44,63 @@ pub fn attention() -> Vec<i16> {
     [520.0, 660.0].into_iter().flat_map(|hz| dual(hz, hz, 100, 0.12)).collect()
 }
 
+/// A test voice: syllables of harmonics with moving pitch, level and colour, pauses between words. The same `seed` gives the same voice.
+/// It has what a real voice has for measuring (delay is unambiguous, silence and speech take turns, the band is full), and needs no file.
+pub fn voice(ms: u32, seed: u64) -> Vec<i16> {
+    let len = ms as usize * PER_MS_8K;
+    let mut random = Random(seed ^ 0x9E37_79B9_7F4A_7C15);
+    let mut samples = Vec::with_capacity(len);
+    while samples.len() < len {
+        for _ in 0..2 + random.below(3) {
+            syllable(&mut random, &mut samples);
+        }
+        samples.extend(std::iter::repeat_n(0, (60 + random.below(120)) * PER_MS_8K));
+    }
+    samples.truncate(len);
+    samples
+}
+
+/// One vowel with a gliding pitch and two formants, 120-250 ms.
+fn syllable(random: &mut Random, samples: &mut Vec<i16>) {
+    let len = (120 + random.below(130)) * PER_MS_8K;
+    let between = |random: &mut Random, low: f64, high: f64| low + (high - low) * random.below(1000) as f64 / 1000.0;
+    let (pitch, glide) = (between(random, 100.0, 220.0), between(random, -0.15, 0.15));
+    let (formant1, formant2) = (between(random, 300.0, 800.0), between(random, 1000.0, 2500.0));
+    let peak = between(random, 6_000.0, 14_000.0);
+    let near = |hz: f64, formant: f64, width: f64| (-((hz - formant) / width).powi(2)).exp();
+    // A phase of its own for each harmonic: all in step would be a buzzer's pulses.
+    let phases: [f64; 32] = std::array::from_fn(|_| between(random, 0.0, TAU));
+    let mut phase = 0.0;
+    for n in 0..len {
+        let place = n as f64 / len as f64;
+        let hz = pitch * (1.0 + glide * place);
+        phase += TAU * hz / f64::from(TELEPHONE_HZ);
+        let mut sum = 0.0;
+        let mut weights = 0.0;
+        for (harmonic, own) in (1..).zip(&phases).take_while(|(harmonic, _)| f64::from(*harmonic) * hz < 3_300.0) {
+            let at = f64::from(harmonic) * hz;
+            let weight = near(at, formant1, 200.0) + 0.15 * near(at, formant2, 300.0) + 0.01;
+            sum += weight * (phase * f64::from(harmonic) + own).sin();
+            weights += weight;
+        }
+        let breath = (random.below(2000) as f64 - 1000.0) / 1000.0 * 0.01;
+        let envelope = (std::f64::consts::PI * place).sin().powf(0.7);
+        samples.push(((sum / weights * 2.0 + breath).clamp(-1.0, 1.0) * envelope * peak).round() as i16);
+    }
+}
+
+/// xorshift64*: the voice must not change with a crate's version.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % bound
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +139,18 @@ mod tests {
         let peak = dual(440.0, 440.0, 100, 0.5).into_iter().map(i16::unsigned_abs).max();
         assert!(peak.is_some_and(|peak| (16_200..=16_384).contains(&peak)), "{peak:?}");
         assert!(dual(440.0, 440.0, 0, 0.5).is_empty());
+    }
+
+    #[test]
+    fn the_test_voice_speaks_and_pauses_and_is_repeatable() {
+        let a = voice(3000, 1);
+        assert_eq!(a.len(), 24_000);
+        assert_eq!(a, voice(3000, 1));
+        assert_ne!(a, voice(3000, 2));
+        let silent = a.iter().filter(|sample| **sample == 0).count();
+        assert!((1000..16_000).contains(&silent), "{silent}");
+        let peak = a.iter().map(|sample| sample.unsigned_abs()).max();
+        assert!(peak.is_some_and(|peak| (3_000..15_000).contains(&peak)), "{peak:?}");
     }
 
     #[test]

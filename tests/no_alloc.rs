@@ -1,0 +1,195 @@
+//! The media path of a call allocates nothing per packet once it is warm.
+//!
+//! A counting global allocator needs `unsafe impl GlobalAlloc`: this test crate is the one place where `unsafe` is allowed; it only
+//! counts and hands on to the system's allocator. Counts are per thread, so that the test harness does not disturb.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use voxtrunk::audio::conceal::Concealer;
+use voxtrunk::audio::g711::Law;
+use voxtrunk::audio::pcm::{FRAME_8K, FRAME_24K};
+use voxtrunk::audio::playout::Playout;
+use voxtrunk::audio::resample::{Downsampler, Upsampler};
+use voxtrunk::audio::tone;
+use voxtrunk::net::clock;
+use voxtrunk::rtp::receiver::{Received, Receiver, ReceiverParams, SourcePolicy};
+use voxtrunk::rtp::sender::Sender;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+fn count() {
+    // A thread that is ending has no counter any more; nothing is measured there.
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: every call goes to `System` with the arguments it came with.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        unsafe { System.alloc_zeroed(layout) }
+    }
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count();
+        unsafe { System.realloc(ptr, layout, new_size) }
+    }
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations of this thread while `work` runs.
+fn allocations(mut work: impl FnMut()) -> u64 {
+    let before = ALLOCATIONS.with(Cell::get);
+    work();
+    ALLOCATIONS.with(Cell::get) - before
+}
+
+fn peer() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 4000))
+}
+
+fn receiver() -> Receiver {
+    Receiver::new(ReceiverParams {
+        policy: SourcePolicy::Latch,
+        sdp_remote: Some(peer()),
+        allowed: vec![],
+        audio_payload_types: vec![0],
+        dtmf_payload_type: Some(101),
+        comfort_noise: Some(13),
+        reorder_wait: Duration::from_millis(60),
+    })
+}
+
+#[test]
+fn the_counter_counts() {
+    let mut kept = Vec::new();
+    assert_eq!(allocations(|| kept.push(vec![1u8; 100])), 2);
+    assert_eq!(allocations(|| kept[0][0] = 2), 0);
+}
+
+/// Caller → model: datagram → receiver → G.711 → concealment → 24 kHz, with losses, reordering, duplicates and digits.
+#[test]
+fn caller_to_model_allocates_nothing_per_packet() {
+    let mut sender = Sender::new(1, 65_000, 7);
+    sender.set_format(0, Some(101), FRAME_8K as u32);
+    let mut datagrams: Vec<Vec<u8>> = Vec::new();
+    for n in 0..4000 {
+        if n % 200 == 0 {
+            assert!(sender.send_digits("17#"));
+        }
+        let mut out = Vec::new();
+        sender.frame(&[n as u8; FRAME_8K], &mut out);
+        datagrams.push(out);
+        let mut extra = Vec::new();
+        while sender.extra(&mut extra) {
+            datagrams.push(extra.clone());
+        }
+    }
+    // Losses of one and of three in a row, neighbours exchanged, duplicates.
+    let mut n = 0;
+    datagrams.retain(|_| {
+        n += 1;
+        n % 40 != 0 && !(1000..1003).contains(&(n % 1500))
+    });
+    for at in (25..datagrams.len() - 1).step_by(50) {
+        datagrams.swap(at, at + 1);
+    }
+    for at in (0..datagrams.len()).step_by(77).rev() {
+        let copy = datagrams[at].clone();
+        datagrams.insert(at, copy);
+    }
+
+    let (mut receiver, mut concealer, mut upsampler) = (receiver(), Concealer::new(), Upsampler::new());
+    let (mut narrow, mut wide) = (Vec::new(), Vec::new());
+    let mut now = clock::now();
+    let (mut frames, mut digits, mut lost) = (0u32, 0u32, 0u32);
+    let mut run = |datagrams: &[Vec<u8>]| {
+        for datagram in datagrams {
+            now += Duration::from_millis(20);
+            receiver.handle_datagram(now, peer(), datagram);
+            while let Some(received) = receiver.poll(now) {
+                match received {
+                    Received::Audio { payload, lost_before, .. } => {
+                        narrow.clear();
+                        wide.clear();
+                        concealer.conceal(lost_before as usize, &mut narrow);
+                        let good = narrow.len();
+                        Law::Mu.decode(payload, &mut narrow);
+                        concealer.good(&mut narrow[good..]);
+                        upsampler.process(&narrow, &mut wide);
+                        frames += 1;
+                        lost += lost_before;
+                    }
+                    Received::Digit { .. } => digits += 1,
+                    Received::ComfortNoise { .. } => {}
+                }
+            }
+        }
+    };
+    let (warm_up, measured) = datagrams.split_at(2000);
+    run(warm_up);
+    assert_eq!(allocations(|| run(measured)), 0);
+    // The path was really taken, with everything on it.
+    assert!(frames > 3000 && digits >= 55 && lost > 5000, "{frames} frames, {digits} digits, {lost} lost");
+}
+
+/// Model → caller: 24 kHz → 8 kHz → play-out → G.711 → RTP, over many segments, a barge-in in some, digits now and then.
+#[test]
+fn model_to_caller_allocates_nothing_per_packet() {
+    let speech: Vec<i16> = tone::voice(400, 1).into_iter().flat_map(|sample| [sample; 3]).collect();
+    let (mut downsampler, mut playout, mut sender) = (Downsampler::new(), Playout::new(), Sender::new(1, 2, 3));
+    sender.set_format(8, Some(101), FRAME_8K as u32);
+    let (mut narrow, mut codes, mut packet) = (Vec::new(), Vec::new(), Vec::new());
+    let mut frame = [0; FRAME_8K];
+    let (mut packets, mut spoken) = (0u64, 0usize);
+    let mut run = |segments: std::ops::Range<u64>| {
+        for segment in segments {
+            // Faster than real time: the whole segment first, as a model does.
+            for delta in speech.chunks(FRAME_24K * 5) {
+                narrow.clear();
+                downsampler.process(delta, &mut narrow);
+                playout.push(segment, &narrow);
+            }
+            narrow.clear();
+            downsampler.flush(&mut narrow);
+            playout.push(segment, &narrow);
+            playout.end(segment);
+            if segment % 5 == 0 {
+                sender.send_digits("9");
+            }
+            while !playout.is_idle() {
+                let played = playout.next_frame(&mut frame);
+                codes.clear();
+                Law::A.encode(&frame, &mut codes);
+                if sender.frame(&codes, &mut packet) {
+                    spoken += played.samples;
+                } else {
+                    playout.unsend();
+                }
+                packets += 1;
+                while sender.extra(&mut packet) {
+                    packets += 1;
+                }
+            }
+        }
+    };
+    // Until the ledger is full of old segments: it is reused from then on.
+    run(0..100);
+    assert_eq!(allocations(|| run(100..200)), 0);
+    assert_eq!(spoken, 200 * 3200);
+    assert!(packets > 4000, "{packets}");
+}
