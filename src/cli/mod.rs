@@ -4,10 +4,13 @@
 //! (`check`, `explain`) are made by library functions that return them.
 
 pub mod call;
+pub mod check;
 pub mod demo;
 pub mod exit;
+pub mod explain;
 pub mod realtime_sim;
 pub mod serve;
+mod table;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -33,6 +36,10 @@ pub struct Cli {
 pub enum Command {
     /// Hear it work: server, embedded Realtime server and a test phone in one process, no key and no network needed.
     Demo(demo::Args),
+    /// Check settings and dialplans: every problem at once, or a table of what is served by what.
+    Check(check::Args),
+    /// Show which dialplan serves a number and why, and what the model is given.
+    Explain(explain::Args),
     /// Run the server.
     Serve(serve::Args),
     /// Call a SIP URI with the built-in test phone: WAV in, WAV out, digits.
@@ -50,6 +57,8 @@ pub fn main() -> ExitCode {
 pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Demo(args) => demo::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Call(args) => call::run(args),
         Command::RealtimeSim(args) => realtime_sim::run(args),

@@ -98,29 +98,40 @@ fn pattern(text: &str) -> Result<NumberPattern, String> {
     }
 }
 
+const INSTRUCTIONS_NEXT: &str =
+    "write instructions = { file = \"NAME.md\" } for a file beside this one, or instructions = \"the text itself\"";
+
 fn instructions(fields: &mut Fields<'_>, file: &Path) -> String {
-    let next = "write instructions = { file = \"NAME.md\" } for a file beside this one, or the text itself";
     if !fields.has("instructions") {
-        fields.problem("instructions", format!("is missing: {next}"));
+        fields.problem("instructions", format!("is missing: {INSTRUCTIONS_NEXT}"));
     }
     match fields.text_or_table("instructions", "a string, or { file = \"NAME.md\" }") {
         None => String::new(),
-        Some(TextOrTable::Text(text)) => {
-            if text.value.trim().is_empty() {
-                fields.problems.add(text.error(format!("is empty: {next}")));
-            } else if text.value.len() as u64 > MAX_INSTRUCTIONS_BYTES {
-                fields.problems.add(text.error("is longer than 64 KiB: shorten it"));
+        Some(TextOrTable::Text(text)) => inline(fields.problems, text),
+        Some(TextOrTable::Table(mut table)) => match (table.words("file", 255), table.text("text")) {
+            (Some(name), None) => markdown(table.problems, file, &name),
+            (None, Some(text)) => inline(table.problems, text),
+            (Some(name), Some(_)) => {
+                table.problems.add(name.error("and text are both given: keep one of them"));
+                String::new()
             }
-            text.value
-        }
-        Some(TextOrTable::Table(mut table)) => {
-            if !table.has("file") {
-                table.problem("file", format!("is missing: {next}"));
+            (None, None) => {
+                if !table.has("file") && !table.has("text") {
+                    table.problem("file", format!("is missing: {INSTRUCTIONS_NEXT}"));
+                }
+                String::new()
             }
-            let found = table.words("file", 255);
-            found.map(|found| markdown(table.problems, file, &found)).unwrap_or_default()
-        }
+        },
     }
+}
+
+fn inline(problems: &Problems, text: Found<String>) -> String {
+    if text.value.trim().is_empty() {
+        problems.add(text.error(format!("is empty: {INSTRUCTIONS_NEXT}")));
+    } else if text.value.len() as u64 > MAX_INSTRUCTIONS_BYTES {
+        problems.add(text.error("is longer than 64 KiB: shorten it"));
+    }
+    text.value
 }
 
 /// The text of a file beside the dialplan. A path that leads elsewhere is refused.
