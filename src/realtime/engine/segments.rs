@@ -135,10 +135,10 @@ impl Segments {
     /// The final transcript of a part; empty ones are no news.
     pub fn final_text(&mut self, part: PartId<'_>, text: &str) {
         if let Some(segment) = self.position(part).and_then(|i| self.list.get_mut(i))
-            && !text.is_empty()
+            && !text.trim().is_empty()
             && segment.final_text.is_none()
         {
-            segment.final_text = Some(text.to_owned());
+            segment.final_text = Some(text.trim().to_owned());
         }
     }
 
@@ -174,7 +174,7 @@ impl Segments {
     pub fn end_response(&mut self, response: &str, over: bool) -> Vec<SegmentId> {
         for segment in self.list.iter_mut().filter(|s| over && s.response == response) {
             if segment.final_text.is_none() && !segment.text_told && !segment.gathered.is_empty() {
-                segment.final_text = Some(std::mem::take(&mut segment.gathered));
+                segment.final_text = Some(std::mem::take(&mut segment.gathered).trim().to_owned());
             }
         }
         self.end_where(|s| s.response == response)
