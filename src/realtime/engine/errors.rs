@@ -49,16 +49,19 @@ impl ResponseEngine {
     ) {
         match self.sequencer.refused(now, number, already_active) {
             Refused::Unknown => out.warn("response_refused_late", &describe(error)),
-            Refused::Requeued(items) => {
-                for item in &items {
-                    self.calls.want_answer(item, "");
+            Refused::Requeued { uncovered, superseded } => {
+                for item in &uncovered {
+                    self.calls.want_answer(item, "", number.unwrap_or(0));
                 }
                 out.warn("already_has_active_response", &describe(error));
+                if superseded {
+                    out.warn("say_superseded", "");
+                }
             }
             Refused::Covered => out.warn("already_has_active_response", &describe(error)),
             Refused::Dropped => {
                 // No response.done follows such an error.
-                self.calls.answered_by_us();
+                self.calls.give_up();
                 Self::reject(named.and_then(|n| n.command), &error.code, describe(error), out);
                 let failed = Some(SessionFault::from_failed_response(error));
                 out.event(AgentEvent::ResponseEnded { spoke: false, failed });

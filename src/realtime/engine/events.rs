@@ -170,7 +170,7 @@ impl ResponseEngine {
             tell_call(proposed, out);
         }
         usage::add(&mut self.usage, &response.usage);
-        if let Some(running) = self.sequencer.done(id) {
+        if let Some(running) = self.sequencer.done(now, id) {
             let failed = failure(response);
             let outcome = match response.status.as_ref() {
                 "cancelled" => SegmentOutcome::Interrupted,
@@ -184,7 +184,7 @@ impl ResponseEngine {
             out.event(AgentEvent::Usage(self.usage));
             out.event(AgentEvent::ResponseEnded { spoke: running.spoke, failed });
             if self.calls.batch_is_complete(&running.id) {
-                self.want(now, Pending { wish: Wish::Answer, command: None, retried: false }, out);
+                self.want(now, Pending { wish: Wish::Answer, command: None, refusals: 0 }, out);
             }
         } else {
             out.event(AgentEvent::Usage(self.usage));

@@ -10,7 +10,7 @@ use std::time::Instant;
 impl ResponseEngine {
     pub(in crate::realtime) fn on_intent(&mut self, now: Instant, id: CommandId, intent: Intent, out: &mut Outbox) {
         let command = Some(id);
-        let speak = |wish| Pending { wish, command, retried: false };
+        let speak = |wish| Pending { wish, command, refusals: 0 };
         match intent {
             Intent::Greet(Greeting::Say(words)) => self.want(now, speak(Wish::Exactly(words)), out),
             Intent::Greet(Greeting::Instructions(text)) | Intent::Say(text) => {
@@ -23,8 +23,8 @@ impl ResponseEngine {
             }
             Intent::Digits(digits) => {
                 let text = format!("[The caller pressed these keys on the telephone: {digits}]");
-                let item = self.add_text(command, Role::User, &text, out);
-                self.calls.want_answer(&item, "");
+                let (item, event) = self.add_text(command, Role::User, &text, out);
+                self.calls.want_answer(&item, "", event);
                 self.want(now, speak(Wish::Answer), out);
             }
             Intent::ToolResult { id, output, silent } => self.on_tool_result(now, command, id, &output, silent, out),
@@ -34,11 +34,11 @@ impl ResponseEngine {
         }
     }
 
-    fn add_text(&mut self, command: Option<CommandId>, role: Role, text: &str, out: &mut Outbox) -> String {
+    fn add_text(&mut self, command: Option<CommandId>, role: Role, text: &str, out: &mut Outbox) -> (String, u64) {
         self.last_item += 1;
         let id = format!("vt_item_{}", self.last_item);
-        out.send(Sent::Item, command, &Command::Text { id: &id, role, text });
-        id
+        let event = out.send(Sent::Item, command, &Command::Text { id: &id, role, text });
+        (id, event)
     }
 
     fn on_tool_result(
@@ -50,14 +50,17 @@ impl ResponseEngine {
         silent: bool,
         out: &mut Outbox,
     ) {
-        let Some((call_id, batch)) = self.calls.close(id, silent) else {
+        let Some((call_id, batch)) = self.calls.close(id) else {
             out.warn("tool_result_unexpected", &id.0.to_string());
             return;
         };
-        out.send(Sent::Item, command, &Command::FunctionCallOutput { call_id: &call_id, output });
+        let event = out.send(Sent::Item, command, &Command::FunctionCallOutput { call_id: &call_id, output });
+        if !silent {
+            self.calls.want_answer(&call_id, &batch, event);
+        }
         let still_runs = self.sequencer.running().is_some_and(|r| r.id == batch);
         if !still_runs && self.calls.batch_is_complete(&batch) {
-            self.want(now, Pending { wish: Wish::Answer, command, retried: false }, out);
+            self.want(now, Pending { wish: Wish::Answer, command, refusals: 0 }, out);
         }
     }
 

@@ -81,7 +81,7 @@ impl ResponseEngine {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let slot = self.sequencer.deadline();
         let hold = self.held_until().filter(|_| slot.is_none() && self.sequencer.answer_is_pending());
-        slot.into_iter().chain(hold).min()
+        slot.or(hold)
     }
 
     pub(super) fn on_timeout(&mut self, now: Instant, out: &mut Outbox) {
@@ -113,7 +113,7 @@ impl ResponseEngine {
     /// Sends the pending wish if its time has come.
     fn flush(&mut self, now: Instant, out: &mut Outbox) {
         let hold = self.held_until().is_some_and(|until| now < until);
-        let Some(pending) = self.sequencer.take_due(hold) else { return };
+        let Some(pending) = self.sequencer.take_due(now, hold) else { return };
         let composed;
         let command = match &pending.wish {
             Wish::Answer => Command::Respond,
@@ -138,7 +138,8 @@ impl ResponseEngine {
 
     /// A response began, announced or not.
     fn response_began(&mut self, now: Instant, id: &str, conversation: ConversationId, out: &mut Outbox) {
-        match self.sequencer.created(now, id, conversation, self.turns.current()) {
+        let vad_due = self.held_until().is_some();
+        match self.sequencer.created(now, id, conversation, self.turns.current(), vad_due) {
             Created::Known => {}
             Created::Parallel => out.warn("parallel_response", id),
             Created::Started { replaced, ours, cancel } => {
@@ -146,8 +147,8 @@ impl ResponseEngine {
                     self.lost(old, out);
                 }
                 self.turns.answered();
-                if ours {
-                    let uncovered = self.calls.answered_by_us();
+                if let Some(event) = ours {
+                    let uncovered = self.calls.answered_by_us(event);
                     if let Some(running) = self.sequencer.running_mut() {
                         running.uncovered = uncovered;
                     }

@@ -7,6 +7,7 @@
 use super::recent::Recent;
 use crate::realtime::CommandId;
 use crate::realtime::wire::ConversationId;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// From `response.create` to `response.created`; some servers create with the first audio of a slow model.
@@ -15,8 +16,13 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 const STALL_LIMIT: Duration = Duration::from_secs(30);
 /// From `response.cancel` to `response.done`.
 const CANCEL_LIMIT: Duration = Duration::from_secs(5);
-/// After the server says that a response runs of which we have not heard, or that the one we cancel is over.
+/// After the server says that a response runs of which we have not heard, or that the one we cancel is over, or when a
+/// refusal may still be on the way.
 const RESYNC_LIMIT: Duration = Duration::from_secs(1);
+/// A wish that meets another running response this often is given up: the server does not mean what it says.
+const MAX_REFUSALS: u8 = 3;
+/// Requests remembered in case of a late refusal.
+const MAX_UNSURE: usize = 4;
 
 /// What a response is wanted for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +40,8 @@ pub(super) enum Wish {
 pub(super) struct Pending {
     pub wish: Wish,
     pub command: Option<CommandId>,
-    /// It was refused once because another response ran.
-    pub retried: bool,
+    /// How often it was refused because another response ran.
+    pub refusals: u8,
 }
 
 /// A `response.create` on its way.
@@ -60,6 +66,8 @@ pub(super) struct Running {
     until: Instant,
     /// `response.created` (or a first delta) was seen; a mere placeholder otherwise.
     pub announced: bool,
+    /// The server's VAD was about to create one too: ours may still be refused after this one is over.
+    ambiguous: bool,
 }
 
 impl Running {
@@ -73,6 +81,7 @@ impl Running {
             turn: 0,
             until,
             announced,
+            ambiguous: false,
         }
     }
 }
@@ -95,8 +104,8 @@ pub(super) enum Created {
     Started {
         /// A response whose `response.done` was missed.
         replaced: Option<Running>,
-        /// It is believed to answer our request.
-        ours: bool,
+        /// Client event of the request that it is believed to answer.
+        ours: Option<u64>,
         /// It was interrupted before it began.
         cancel: bool,
     },
@@ -107,8 +116,9 @@ pub(super) enum Created {
 pub(super) enum Refused {
     /// Not ours, or long over.
     Unknown,
-    /// Another response runs: the wish waits for its end. The items are those that it does not cover.
-    Requeued(Vec<String>),
+    /// Another response runs: the wish waits for its end. `uncovered`: items that this response does not cover;
+    /// `superseded`: a later instruction waits already and takes its place.
+    Requeued { uncovered: Vec<String>, superseded: bool },
     /// The running response covers it.
     Covered,
     /// Given up.
@@ -126,13 +136,24 @@ pub(super) enum Expired {
 pub(super) struct Sequencer {
     slot: Slot,
     pending: Option<Pending>,
+    /// Requests whose response is over, if it was theirs, with the items it did not cover.
+    unsure: VecDeque<(Request, Vec<String>)>,
+    /// Until then an error may still say that it was not.
+    unsure_until: Option<Instant>,
     finished: Recent,
     parallel: Recent,
 }
 
 impl Sequencer {
     pub fn new() -> Sequencer {
-        Sequencer { slot: Slot::Idle, pending: None, finished: Recent::default(), parallel: Recent::default() }
+        Sequencer {
+            slot: Slot::Idle,
+            pending: None,
+            unsure: VecDeque::new(),
+            unsure_until: None,
+            finished: Recent::default(),
+            parallel: Recent::default(),
+        }
     }
 
     /// Queues a wish. A later instruction replaces an earlier one; a mere answer never replaces an instruction, which
@@ -145,8 +166,8 @@ impl Sequencer {
     }
 
     /// The wish whose time has come: the slot is free and, for a mere answer, nothing speaks for waiting.
-    pub fn take_due(&mut self, hold_answers: bool) -> Option<Pending> {
-        let due = matches!(self.slot, Slot::Idle);
+    pub fn take_due(&mut self, now: Instant, hold_answers: bool) -> Option<Pending> {
+        let due = matches!(self.slot, Slot::Idle) && self.unsure_until.is_none_or(|until| now >= until);
         self.pending.take_if(|p| due && !(hold_answers && p.wish == Wish::Answer))
     }
 
@@ -165,8 +186,16 @@ impl Sequencer {
         self.slot = Slot::Requested { request, until: now + REQUEST_LIMIT, cancel: false };
     }
 
-    /// A response began, by `response.created` or (if that was missed) by its first event.
-    pub fn created(&mut self, now: Instant, id: &str, conversation: ConversationId, turn: u64) -> Created {
+    /// A response began, by `response.created` or (if that was missed) by its first event, in caller turn `turn`;
+    /// `vad_due`: the server's VAD was about to create one.
+    pub fn created(
+        &mut self,
+        now: Instant,
+        id: &str,
+        conversation: ConversationId,
+        turn: u64,
+        vad_due: bool,
+    ) -> Created {
         if self.finished.contains(id)
             || self.parallel.contains(id)
             || self.running().is_some_and(|r| r.id == id && r.announced)
@@ -179,6 +208,7 @@ impl Sequencer {
         }
         let mut running = Running::new(id, now + STALL_LIMIT, true);
         running.turn = turn;
+        running.ambiguous = vad_due || self.unsure_until.is_some_and(|until| now < until);
         let (replaced, cancel) = match std::mem::replace(&mut self.slot, Slot::Idle) {
             Slot::Idle => (None, false),
             Slot::Requested { request, cancel, .. } => {
@@ -187,11 +217,9 @@ impl Sequencer {
             }
             Slot::Active(old) | Slot::Cancelling(old) => (Some(old).filter(|r| r.announced), false),
         };
-        if let Some(old) = &replaced {
-            self.finished.insert(&old.id);
-        }
-        let ours = running.request.is_some();
+        let ours = running.request.as_ref().map(|r| r.event);
         self.slot = Slot::Active(running);
+        let replaced = replaced.map(|old| self.over(now, old));
         Created::Started { replaced, ours, cancel }
     }
 
@@ -234,19 +262,32 @@ impl Sequencer {
     }
 
     /// `response.done`. The empty id means the running one.
-    pub fn done(&mut self, id: &str) -> Option<Running> {
+    pub fn done(&mut self, now: Instant, id: &str) -> Option<Running> {
         let ours = self.running().is_some_and(|r| id.is_empty() || r.id == id);
         self.finished.insert(id);
         if !ours {
             return None;
         }
         match std::mem::replace(&mut self.slot, Slot::Idle) {
-            Slot::Active(running) | Slot::Cancelling(running) => {
-                self.finished.insert(&running.id);
-                Some(running)
-            }
+            Slot::Active(running) | Slot::Cancelling(running) => Some(self.over(now, running)),
             Slot::Idle | Slot::Requested { .. } => None,
         }
+    }
+
+    /// Books a response as over. If the VAD was about to create one, this may have been the VAD's and our own
+    /// `response.create` still on the way: no other is sent until a refusal would have come.
+    fn over(&mut self, now: Instant, mut running: Running) -> Running {
+        self.finished.insert(&running.id);
+        if running.ambiguous
+            && let Some(request) = running.request.take()
+        {
+            if self.unsure.len() == MAX_UNSURE {
+                self.unsure.pop_front();
+            }
+            self.unsure.push_back((request, std::mem::take(&mut running.uncovered)));
+            self.unsure_until = Some(now + RESYNC_LIMIT);
+        }
+        running
     }
 
     /// The running response is to be cancelled; its id, if it was not being cancelled already.
@@ -276,39 +317,54 @@ impl Sequencer {
 
     /// The server refused `response.create` number `event` (`None`: the error named nothing; the one on its way is meant).
     pub fn refused(&mut self, now: Instant, event: Option<u64>, already_active: bool) -> Refused {
-        let meant = |request: &mut Request| event.is_none_or(|e| e == request.event);
-        let (request, uncovered) = match &mut self.slot {
-            Slot::Requested { request, .. } => {
-                if !meant(request) {
-                    return Refused::Unknown;
-                }
-                // One runs that we have not heard of: wait for its events, or ask again soon.
-                let unheard = already_active.then(|| Slot::Active(Running::new("", now + RESYNC_LIMIT, false)));
-                match std::mem::replace(&mut self.slot, unheard.unwrap_or(Slot::Idle)) {
-                    Slot::Requested { request, .. } => (request, None),
-                    _ => return Refused::Unknown,
-                }
-            }
-            // The response that was taken for ours is the server's own.
-            Slot::Active(running) | Slot::Cancelling(running) => {
-                match running.request.take_if(|r| event.is_some() && meant(r)) {
-                    Some(request) => (request, Some(std::mem::take(&mut running.uncovered))),
-                    None => return Refused::Unknown,
-                }
-            }
-            Slot::Idle => return Refused::Unknown,
-        };
-        if !already_active || request.pending.retried {
+        let Some((request, uncovered)) = self.take_refused(now, event, already_active) else { return Refused::Unknown };
+        if !already_active || request.pending.refusals + 1 >= MAX_REFUSALS {
             return Refused::Dropped;
         }
         let covered = request.pending.wish == Wish::Answer && uncovered.as_ref().is_some_and(Vec::is_empty);
         if covered {
             return Refused::Covered;
         }
-        if self.pending.is_none() || request.pending.wish != Wish::Answer && self.answer_is_pending() {
-            self.pending = Some(Pending { retried: true, ..request.pending });
+        let uncovered = uncovered.unwrap_or_default();
+        let instructs = request.pending.wish != Wish::Answer;
+        let superseded = instructs && self.pending.is_some() && !self.answer_is_pending();
+        if self.pending.is_none() || (instructs && !superseded) {
+            let refusals = request.pending.refusals + 1;
+            self.pending = Some(Pending { refusals, ..request.pending });
         }
-        Refused::Requeued(uncovered.unwrap_or_default())
+        Refused::Requeued { uncovered, superseded }
+    }
+
+    /// The refused request, freed from wherever it is; with the items that the response which was taken for its own did
+    /// not cover, if there is one.
+    fn take_refused(
+        &mut self,
+        now: Instant,
+        event: Option<u64>,
+        already_active: bool,
+    ) -> Option<(Request, Option<Vec<String>>)> {
+        let late = self.unsure.iter().position(|(request, _)| Some(request.event) == event);
+        if let Some((request, uncovered)) = late.and_then(|index| self.unsure.remove(index)) {
+            self.unsure_until = None;
+            return Some((request, Some(uncovered)));
+        }
+        if let Some(running) = self.running_mut() {
+            let request = running.request.take_if(|r| Some(r.event) == event)?;
+            return Some((request, Some(std::mem::take(&mut running.uncovered))));
+        }
+        match std::mem::replace(&mut self.slot, Slot::Idle) {
+            Slot::Requested { request, .. } if event.is_none_or(|e| e == request.event) => {
+                if already_active {
+                    // One runs that we have not heard of: wait for its events, or ask again soon.
+                    self.slot = Slot::Active(Running::new("", now + RESYNC_LIMIT, false));
+                }
+                Some((request, None))
+            }
+            other => {
+                self.slot = other;
+                None
+            }
+        }
     }
 
     /// `response_cancel_not_active`: if its `response.done` is not on the way, it is lost.
@@ -318,7 +374,12 @@ impl Sequencer {
         }
     }
 
+    /// Of the slot, or of the wish that waits for a refusal which may still come.
     pub fn deadline(&self) -> Option<Instant> {
+        self.slot_deadline().or(self.unsure_until.filter(|_| self.pending.is_some()))
+    }
+
+    fn slot_deadline(&self) -> Option<Instant> {
         match &self.slot {
             Slot::Idle => None,
             Slot::Requested { until, .. } => Some(*until),
@@ -328,16 +389,14 @@ impl Sequencer {
 
     /// Frees the slot if its deadline has passed.
     pub fn expire(&mut self, now: Instant) -> Option<Expired> {
-        if self.deadline().is_none_or(|until| now < until) {
+        self.unsure_until.take_if(|until| now >= *until);
+        if self.slot_deadline().is_none_or(|until| now < until) {
             return None;
         }
         match std::mem::replace(&mut self.slot, Slot::Idle) {
             Slot::Idle => None,
             Slot::Requested { .. } => Some(Expired::Request),
-            Slot::Active(running) | Slot::Cancelling(running) => {
-                self.finished.insert(&running.id);
-                Some(Expired::Response(running))
-            }
+            Slot::Active(running) | Slot::Cancelling(running) => Some(Expired::Response(self.over(now, running))),
         }
     }
 }

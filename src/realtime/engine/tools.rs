@@ -40,6 +40,8 @@ struct Unanswered {
     key: String,
     /// The response whose call it answers; empty for other items.
     batch: String,
+    /// Number of the client event that created it.
+    event: u64,
     /// The server has put it into the conversation.
     shown: bool,
 }
@@ -149,21 +151,18 @@ impl Calls {
     }
 
     /// A result came. Gives the `call_id` and the batch; `None` for a call that is unknown or has its result.
-    pub fn close(&mut self, id: ToolCallId, silent: bool) -> Option<(String, String)> {
+    pub fn close(&mut self, id: ToolCallId) -> Option<(String, String)> {
         let index = self.open.iter().position(|o| o.id == id)?;
         let open = self.open.remove(index)?;
-        if !silent {
-            self.want_answer(&open.call_id, &open.response);
-        }
         Some((open.call_id, open.response))
     }
 
-    /// An item of ours wants an answer.
-    pub fn want_answer(&mut self, key: &str, batch: &str) {
+    /// An item of ours, created by client event `event`, wants an answer.
+    pub fn want_answer(&mut self, key: &str, batch: &str, event: u64) {
         if self.unanswered.len() == MAX_UNANSWERED {
             self.unanswered.pop_front();
         }
-        self.unanswered.push_back(Unanswered { key: key.to_owned(), batch: batch.to_owned(), shown: false });
+        self.unanswered.push_back(Unanswered { key: key.to_owned(), batch: batch.to_owned(), event, shown: false });
     }
 
     /// The server put an item of ours into the conversation.
@@ -183,9 +182,23 @@ impl Calls {
         self.unanswered.is_empty()
     }
 
-    /// A response of ours began: it covers everything that was sent before. Returns what the server had not shown.
-    pub fn answered_by_us(&mut self) -> Vec<String> {
-        self.unanswered.drain(..).filter(|u| !u.shown).map(|u| u.key).collect()
+    /// A response began that client event `request` asked for: it covers every item sent before. Returns those that the
+    /// server had not shown, in case it is not ours after all.
+    pub fn answered_by_us(&mut self, request: u64) -> Vec<String> {
+        let mut uncovered = Vec::new();
+        self.unanswered.retain(|item| {
+            let covered = item.event < request;
+            if covered && !item.shown {
+                uncovered.push(item.key.clone());
+            }
+            !covered
+        });
+        uncovered
+    }
+
+    /// The request for an answer was refused for good: what it would have covered is not asked for again.
+    pub fn give_up(&mut self) {
+        self.unanswered.clear();
     }
 
     /// A response of the server's began: it covers what the server had shown.

@@ -52,23 +52,51 @@ fn only_one_wish_is_pending_and_the_last_instruction_wins() {
     assert_eq!(creates(&bench), 1, "the digits were in the conversation of the goodbye");
 }
 
-/// R10: the server's VAD came first; the wish is queued once, and a second refusal ends it.
+/// R10: the server's VAD came first; the wish waits for the end of that response, and is given up at the third refusal.
 #[test]
-fn already_active_requeues_the_wish_once() {
+fn already_active_requeues_the_wish() {
     let mut bench = Bench::ready();
     let command = bench.intent(Intent::Say("hello".to_owned()));
+    let rejected = |e: &AgentEvent| matches!(e, AgentEvent::Rejected { command: Some(c), .. } if *c == command);
+    for n in 1..=3 {
+        assert_eq!(creates(&bench), n);
+        bench.created(&format!("vad{n}"));
+        let event_id = create_id(&bench);
+        bench.error("conversation_already_has_active_response", &event_id);
+        assert_eq!(creates(&bench), n, "not before response.done");
+        assert_eq!(bench.events.iter().any(rejected), n == 3);
+        bench.done(&format!("vad{n}"), "completed");
+    }
+    assert_eq!(creates(&bench), 3, "given up");
+    assert_eq!(bench.warnings(), ["already_has_active_response"; 2]);
+}
+
+/// The response that was taken for ours was the VAD's and is over when the refusal of ours arrives.
+#[test]
+fn a_refusal_that_comes_late_still_finds_its_wish() {
+    let mut bench = Bench::ready();
+    bench.speech_started("u");
+    bench.speech_stopped("u");
+    bench.intent(Intent::Say("hello".to_owned()));
+    let event_id = create_id(&bench);
     bench.created("vad");
-    let event_id = create_id(&bench);
-    bench.error("conversation_already_has_active_response", &event_id);
-    assert_eq!((creates(&bench), bench.warnings()), (1, vec!["already_has_active_response"]));
     bench.done("vad", "completed");
-    assert_eq!(creates(&bench), 2, "again after response.done");
+    bench.intent(Intent::Say("more".to_owned()));
+    assert_eq!(creates(&bench), 1, "a refusal may still come");
     bench.created("vad2");
-    let event_id = create_id(&bench);
     bench.error("conversation_already_has_active_response", &event_id);
-    assert!(bench.events.iter().any(|e| matches!(e, AgentEvent::Rejected { command: Some(c), .. } if *c == command)));
     bench.done("vad2", "completed");
-    assert_eq!(creates(&bench), 2, "given up");
+    assert_eq!(creates(&bench), 2);
+    assert_eq!(bench.sent.last().expect("create")["response"]["instructions"], "You are Ann.\n\nmore");
+
+    let mut bench = Bench::ready();
+    bench.speech_started("u");
+    bench.intent(Intent::Say("hello".to_owned()));
+    bench.created("r");
+    bench.done("r", "completed");
+    bench.intent(Intent::Say("more".to_owned()));
+    bench.to_deadline();
+    assert_eq!(creates(&bench), 2, "none came");
 }
 
 #[test]
