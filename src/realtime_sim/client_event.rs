@@ -33,19 +33,22 @@ pub struct Refusal {
     pub event_id: Option<String>,
 }
 
-/// Base64 audio of an append in its usual spelling; `None` = not an append, or one that needs [`parse`].
-pub fn append_audio(text: &str) -> Option<&str> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Append<'a> {
-        r#type: &'a str,
-        #[serde(default)]
-        event_id: Option<&'a str>,
-        audio: &'a str,
-    }
+/// An append in its usual spelling.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Append<'a> {
+    r#type: &'a str,
+    #[serde(default)]
+    pub event_id: Option<&'a str>,
+    /// Base64, not checked.
+    pub audio: &'a str,
+}
+
+/// `None` = not an append, or one that needs [`parse`].
+pub fn append(text: &str) -> Option<Append<'_>> {
     let append: Append<'_> = serde_json::from_str(text).ok()?;
     let ours = append.r#type == "input_audio_buffer.append" && append.event_id.is_none_or(|id| id.len() <= 512);
-    (ours && append.audio.len() / 4 * 3 <= MOST_APPEND).then_some(append.audio)
+    (ours && append.audio.len() / 4 * 3 <= MOST_APPEND).then_some(append)
 }
 
 /// Parses and checks.

@@ -117,6 +117,7 @@ const GA_INPUT: Shape = Fields(&[
     may("noise_reduction", GA_NOISE),
     may("turn_detection", GA_TURN_DETECTION),
 ]);
+const MCP_FILTER: Shape = Fields(&[may("tool_names", List(&STRING, 0, 256)), may("read_only", Bool)]);
 const GA_TOOL: Shape = Tagged(
     "type",
     &[
@@ -131,9 +132,15 @@ const GA_TOOL: Shape = Tagged(
                 may("authorization", STRING),
                 may("server_description", STRING),
                 may("headers", Nullable(&Strings(64, 256, 4_096))),
-                may("allowed_tools", Nullable(&Either(&[List(&STRING, 0, 256), AnyObject]))),
+                may("allowed_tools", Nullable(&Either(&[List(&STRING, 0, 256), MCP_FILTER]))),
                 may("allowed_callers", Nullable(&List(&OneOf(&["direct", "programmatic"]), 1, 2))),
-                may("require_approval", Nullable(&Either(&[OneOf(&["always", "never"]), AnyObject]))),
+                may(
+                    "require_approval",
+                    Nullable(&Either(&[
+                        OneOf(&["always", "never"]),
+                        Fields(&[may("always", MCP_FILTER), may("never", MCP_FILTER)]),
+                    ])),
+                ),
                 may("defer_loading", Bool),
             ]),
         ),

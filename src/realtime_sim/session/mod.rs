@@ -112,9 +112,9 @@ impl Session {
         if self.closed {
             return;
         }
-        if let Some(audio) = client_event::append_audio(text) {
-            if let Err(refused) = self.append(now, audio) {
-                self.wire.error(&refused, None);
+        if let Some(append) = client_event::append(text) {
+            if let Err(refused) = self.append(now, append.audio) {
+                self.wire.error(&refused, append.event_id);
             }
             return;
         }
