@@ -20,7 +20,9 @@ impl Session {
         value["status"] = json!("completed");
         if value["type"] == "mcp_approval_response" {
             // Its schema has no `object` and no `status`.
-            value.as_object_mut().map(|item| item.retain(|name, _| name != "object" && name != "status"));
+            if let Some(item) = value.as_object_mut() {
+                item.retain(|name, _| name != "object" && name != "status");
+            }
         }
         if value["type"] == "function_call" && value["call_id"].is_null() {
             value["call_id"] = json!(self.wire.id("call"));

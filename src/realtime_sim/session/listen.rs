@@ -115,8 +115,8 @@ impl Session {
     }
 
     pub(super) fn due_transcripts(&mut self, now: Instant) {
-        while let Some(transcript) = self.transcripts.pop_front_if(|transcript| transcript.due <= now) {
-            let Transcript { item_id, text, audio_ms, .. } = transcript;
+        while self.transcripts.front().is_some_and(|transcript| transcript.due <= now) {
+            let Some(Transcript { item_id, text, audio_ms, .. }) = self.transcripts.pop_front() else { return };
             let event = |name: &str| format!("conversation.item.input_audio_transcription.{name}");
             let body = json!({"item_id": item_id, "content_index": 0, "delta": text});
             self.wire.event(&event("delta"), body);

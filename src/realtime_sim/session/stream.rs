@@ -17,7 +17,7 @@ const ARGUMENT_STEP: Duration = Duration::from_millis(20);
 
 /// The item that is being sent.
 pub(super) enum Open {
-    Message(Message),
+    Message(Box<Message>),
     Call { value: Value, arguments: String, sent: usize },
 }
 
@@ -71,7 +71,7 @@ impl Session {
                 let value = json!({"id": id, "object": "realtime.item", "type": "message", "status": "in_progress",
                     "role": "assistant", "content": []});
                 let words: VecDeque<String> = text.split_inclusive(' ').map(str::to_owned).collect();
-                Open::Message(Message {
+                Open::Message(Box::new(Message {
                     value,
                     words_total: words.len(),
                     words,
@@ -81,7 +81,7 @@ impl Session {
                     chunks: 0,
                     converter: Polyphase::between(8_000, running.format.hz()),
                     audio: Vec::new(),
-                })
+                }))
             }
             Part::Call { name, arguments } => {
                 let call_id = self.wire.id("call");
@@ -90,7 +90,10 @@ impl Session {
                 Open::Call { value, arguments, sent: 0 }
             }
         };
-        let (Open::Message(Message { value, .. }) | Open::Call { value, .. }) = &open;
+        let value = match &open {
+            Open::Message(message) => &message.value,
+            Open::Call { value, .. } => value,
+        };
         let body = json!({"response_id": running.id, "output_index": running.output.len(), "item": value});
         self.wire.event("response.output_item.added", body);
         if running.in_conversation {
@@ -113,7 +116,7 @@ impl Session {
         running.open = Some(open);
     }
 
-    fn message_step(&mut self, now: Instant, running: &mut Running, mut message: Message) {
+    fn message_step(&mut self, now: Instant, running: &mut Running, mut message: Box<Message>) {
         let id = message.value["id"].as_str().unwrap_or_default().to_owned();
         let names = self.dialect.names();
         let ms = CHUNKS_MS.get(message.chunks).or(CHUNKS_MS.last()).copied().unwrap_or(500);
@@ -193,7 +196,7 @@ impl Session {
         let Some(open) = running.open.take() else { return };
         let (mut value, audio) = match open {
             Open::Message(message) => {
-                let Message { mut value, transcript, audio, .. } = message;
+                let Message { mut value, transcript, audio, .. } = *message;
                 let id = value["id"].as_str().unwrap_or_default().to_owned();
                 let text = transcript.trim_end();
                 if running.spoken {
