@@ -1,0 +1,17 @@
+//! The call machine in virtual time: no sockets, no clock. A scripted Realtime service speaks both dialects, a scripted
+//! peer sends and collects RTP; `world` steps 5 ms at a time, as the media worker does.
+
+mod barge_in;
+mod faults;
+mod fuzz;
+mod hold;
+mod limits;
+mod long;
+mod peer;
+mod service;
+mod setup;
+mod signalling;
+mod speech;
+mod tools;
+mod transfer;
+mod world;

@@ -1,0 +1,195 @@
+//! The far end of the RTP stream: what it sends, and what it collected.
+
+use std::time::Duration;
+use voxtrunk::audio::g711::Law;
+
+/// What the peer's microphone gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// Packets of silence.
+    Silent,
+    /// Packets with a loud tone.
+    Tone,
+    /// No packets at all (DTX, dead line).
+    Off,
+}
+
+/// One packet that reached the peer.
+#[derive(Clone, Debug)]
+pub struct Got {
+    pub at: Duration,
+    pub payload_type: u8,
+    pub marker: bool,
+    pub sequence: u16,
+    pub timestamp: u32,
+    pub ssrc: u32,
+    /// Decoded audio; empty for telephone-events.
+    pub samples: Vec<i16>,
+    pub payload: Vec<u8>,
+}
+
+impl Got {
+    pub fn is_audio(&self) -> bool {
+        self.payload_type == 0 || self.payload_type == 8
+    }
+    pub fn is_loud(&self) -> bool {
+        self.samples.iter().any(|s| s.unsigned_abs() > LOUD)
+    }
+}
+
+/// Above this a sample is speech; the waiting tone stays below it.
+pub const LOUD: u16 = 1_500;
+
+pub struct Peer {
+    pub law: Law,
+    pub voice: Voice,
+    /// Time between packets by the peer's own clock.
+    pub interval: Duration,
+    pub next: Duration,
+    pub got: Vec<Got>,
+    /// Whether `got` is kept (an hour's call only counts).
+    pub keep: bool,
+    pub packets: u64,
+    /// One in so many packets is lost on the way to us.
+    pub lose_every: Option<u64>,
+    pub sequence: u16,
+    timestamp: u32,
+    sent: u64,
+    phase: usize,
+}
+
+impl Peer {
+    pub fn new(law: Law) -> Peer {
+        Peer {
+            law,
+            voice: Voice::Off,
+            interval: Duration::from_millis(20),
+            next: Duration::ZERO,
+            got: Vec::new(),
+            keep: true,
+            packets: 0,
+            lose_every: None,
+            sequence: 65_500,
+            timestamp: 0xFFFF_F000,
+            sent: 0,
+            phase: 0,
+        }
+    }
+
+    /// The packet of this interval; `None` when nothing is sent, or it is lost.
+    pub fn packet(&mut self) -> Option<Vec<u8>> {
+        let timestamp = self.timestamp;
+        self.timestamp = timestamp.wrapping_add(160);
+        let samples: Vec<i16> = match self.voice {
+            Voice::Off => return None,
+            Voice::Silent => vec![0; 160],
+            Voice::Tone => (0..160).map(|n| tone(self.phase + n, 8_000)).collect(),
+        };
+        self.phase += 160;
+        self.sequence = self.sequence.wrapping_add(1);
+        self.sent += 1;
+        let mut payload = Vec::new();
+        self.law.encode(&samples, &mut payload);
+        let payload_type = if self.law == Law::Mu { 0 } else { 8 };
+        if self.lose_every.is_some_and(|n| self.sent.is_multiple_of(n)) {
+            return None;
+        }
+        Some(rtp(payload_type, self.sequence, timestamp, &payload))
+    }
+
+    /// The packets of one key: start, three updates, three ends (RFC 4733).
+    pub fn key(&mut self, event: u8) -> Vec<Vec<u8>> {
+        let timestamp = self.timestamp;
+        self.timestamp = timestamp.wrapping_add(800);
+        [(0, 160u16), (0, 320), (0, 480), (0x80, 800), (0x80, 800), (0x80, 800)]
+            .into_iter()
+            .map(|(end, duration)| {
+                self.sequence = self.sequence.wrapping_add(1);
+                let d = duration.to_be_bytes();
+                rtp(101, self.sequence, timestamp, &[event, end | 10, d[0], d[1]])
+            })
+            .collect()
+    }
+
+    pub fn receive(&mut self, at: Duration, datagram: &[u8]) {
+        self.packets += 1;
+        assert!(datagram.len() >= 12 && datagram[0] == 0x80, "not an RTP packet: {datagram:02x?}");
+        let payload_type = datagram[1] & 0x7F;
+        let law = if payload_type == 8 { Law::A } else { Law::Mu };
+        let mut samples = Vec::new();
+        if payload_type == 0 || payload_type == 8 {
+            law.decode(&datagram[12..], &mut samples);
+        }
+        let got = Got {
+            at,
+            payload_type,
+            marker: datagram[1] & 0x80 != 0,
+            sequence: u16::from_be_bytes([datagram[2], datagram[3]]),
+            timestamp: u32::from_be_bytes([datagram[4], datagram[5], datagram[6], datagram[7]]),
+            ssrc: u32::from_be_bytes([datagram[8], datagram[9], datagram[10], datagram[11]]),
+            samples,
+            payload: datagram[12..].to_vec(),
+        };
+        if !self.keep {
+            self.got.clear();
+        }
+        self.got.push(got);
+    }
+
+    /// Milliseconds from the first to the last loud sample, both included, counted in the payloads.
+    pub fn speech_ms(&self) -> u32 {
+        self.speech_ms_since(Duration::ZERO)
+    }
+
+    pub fn speech_ms_since(&self, from: Duration) -> u32 {
+        let samples: Vec<i16> =
+            self.got.iter().filter(|g| g.is_audio() && g.at >= from).flat_map(|g| g.samples.iter().copied()).collect();
+        let loud = |s: &i16| s.unsigned_abs() > LOUD;
+        match (samples.iter().position(loud), samples.iter().rposition(loud)) {
+            (Some(first), Some(last)) => ((last + 1 - first) / 8) as u32,
+            _ => 0,
+        }
+    }
+
+    /// When the last loud packet came.
+    pub fn last_loud(&self) -> Option<Duration> {
+        self.got.iter().rev().find(|g| g.is_loud()).map(|g| g.at)
+    }
+    pub fn first_loud_since(&self, from: Duration) -> Option<Duration> {
+        self.got.iter().find(|g| g.at >= from && g.is_loud()).map(|g| g.at)
+    }
+    /// Longest stretch without any audible sample (the waiting tone counts as audible) between two times.
+    pub fn longest_silence(&self, from: Duration, to: Duration) -> Duration {
+        let mut last = from;
+        let mut longest = Duration::ZERO;
+        for got in self.got.iter().filter(|g| g.at >= from && g.at <= to) {
+            if got.samples.iter().any(|s| s.unsigned_abs() > 100) {
+                longest = longest.max(got.at - last);
+                last = got.at;
+            }
+        }
+        longest.max(to.saturating_sub(last))
+    }
+
+    /// Whether the packets are one stream: one SSRC, sequence + 1, timestamps that follow the clock.
+    pub fn assert_one_stream(&self) {
+        for pair in self.got.windows(2) {
+            assert_eq!(pair[0].ssrc, pair[1].ssrc, "SSRC changed");
+            assert_eq!(pair[0].sequence.wrapping_add(1), pair[1].sequence, "sequence gap at {:?}", pair[1].at);
+        }
+    }
+}
+
+/// 500 Hz: loud from the third sample on.
+pub fn tone(n: usize, hz: usize) -> i16 {
+    ((n as f64 * 500.0 * std::f64::consts::TAU / hz as f64).sin() * 10_000.0) as i16
+}
+
+pub fn rtp(payload_type: u8, sequence: u16, timestamp: u32, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![0x80, payload_type];
+    out.extend(sequence.to_be_bytes());
+    out.extend(timestamp.to_be_bytes());
+    out.extend(0x1234_5678u32.to_be_bytes());
+    out.extend(payload);
+    out
+}

@@ -1,0 +1,493 @@
+//! The world around one call, in virtual time.
+//!
+//! A step is 5 ms: what the network and the service have for the call is handed in, then the deadline if it is due, then
+//! the outputs are drained, as a media worker does it.
+
+use crate::peer::{Peer, Voice};
+use crate::service::{Reply, Service};
+use bytes::Bytes;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use voxtrunk::audio::g711::Law;
+use voxtrunk::call::{Call, CallEvent, CallParams, CallRecord, Input, MediaPolicy, Output};
+use voxtrunk::config::dialplan::{
+    AnswerPolicy, AudioChoice, Dialplan, Fallback, HttpMethod, HttpTool, Limits, NumberPattern, Tool, ToolKind,
+    TransferTarget,
+};
+use voxtrunk::observe::pii::Pii;
+use voxtrunk::realtime::session::SessionFault;
+use voxtrunk::realtime::{DialectKind, Endpoint, Greeting, ProviderKind, Transcription, TurnDetection};
+use voxtrunk::rtp::receiver::SourcePolicy;
+use voxtrunk::sip::offer_answer::{Codec, LocalMedia, Negotiation};
+use voxtrunk::sip::user_agent::{SessionEnd, SessionId, UaCommand, UaEvent};
+use voxtrunk::tools::http::ToolResult;
+
+pub const STEP: Duration = Duration::from_millis(5);
+pub const SESSION: SessionId = SessionId(7);
+
+pub fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+pub fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+pub fn peer_addr() -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)), 4000)
+}
+
+/// An offer of the peer: PCMU, PCMA, telephone-event; `version` of `o=`, a direction.
+pub fn offer(payload_types: &str, version: u32, direction: &str) -> Bytes {
+    Bytes::from(format!(
+        "v=0\r\no=- 77 {version} IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\n\
+         m=audio 4000 RTP/AVP {payload_types}\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n\
+         a=ptime:20\r\na={direction}\r\n"
+    ))
+}
+
+/// A dialplan with every kind of tool.
+pub fn plan() -> Dialplan {
+    let target = |name: &str, uri: &str| TransferTarget { name: name.into(), description: String::new(), uri: uri.into() };
+    let tool = |name: &str, kind| Tool { name: name.into(), description: format!("{name}."), kind };
+    Dialplan {
+        file: "dialplans/test.toml".into(),
+        name: "test".into(),
+        numbers: vec![NumberPattern::Default],
+        instructions: "You answer the telephone.".into(),
+        greeting: Greeting::Instructions("Greet the caller.".into()),
+        language: None,
+        provider: None,
+        model: None,
+        voice: Some("marin".into()),
+        turn_detection: TurnDetection::ServerVad {
+            threshold: 0.5,
+            prefix_padding_ms: 300,
+            silence_duration_ms: 500,
+            create_response: true,
+            interrupt_response: true,
+            idle_timeout_ms: None,
+        },
+        transcription: Some(Transcription { model: "whisper-1".into(), language: None, prompt: None }),
+        noise_reduction: None,
+        temperature: None,
+        speed: None,
+        max_output_tokens: None,
+        audio: AudioChoice::Pcm16,
+        answer: AnswerPolicy::WhenReady,
+        tools: vec![
+            tool("hang_up", ToolKind::Hangup),
+            tool(
+                "transfer",
+                ToolKind::Transfer {
+                    targets: vec![target("sales", "sip:200@pbx.example"), target("desk", "sip:201@pbx.example")],
+                },
+            ),
+            tool("send_dtmf", ToolKind::SendDtmf { max_digits: 8 }),
+            tool(
+                "lookup",
+                ToolKind::Http(HttpTool {
+                    method: HttpMethod::Get,
+                    url: "https://crm.example/customers".into(),
+                    headers: Vec::new(),
+                    parameters: Vec::new(),
+                    timeout: secs(5),
+                    max_bytes: 4_096,
+                    allow_private: false,
+                }),
+            ),
+        ],
+        limits: Limits {
+            max_call: secs(3_600),
+            no_media_start: secs(30),
+            no_media: secs(15),
+            caller_silence: None,
+            check_in: "Ask whether the caller is still there.".into(),
+            goodbye: "Say goodbye.".into(),
+        },
+        fallback: Fallback::Reject,
+        transcript: true,
+    }
+}
+
+/// What a call is made of, before it rings.
+pub struct Setup {
+    pub plan: Dialplan,
+    pub dialect: DialectKind,
+    pub offer: Option<Bytes>,
+    pub law: Law,
+    /// When the WebSocket opens, or how it fails.
+    pub connect: Result<Duration, (Duration, SessionFault)>,
+    /// 200 to ACK; `None` = never.
+    pub ack_after: Option<Duration>,
+    pub policy: SourcePolicy,
+}
+
+impl Setup {
+    pub fn with(mut self, change: impl FnOnce(&mut Setup)) -> Setup {
+        change(&mut self);
+        self
+    }
+    pub fn plan(mut self, change: impl FnOnce(&mut Dialplan)) -> Setup {
+        change(&mut self.plan);
+        self
+    }
+    pub fn preview(self) -> Setup {
+        self.with(|s| s.dialect = DialectKind::Preview)
+    }
+    /// The INVITE arrives.
+    pub fn ring(self) -> World {
+        World::new(self)
+    }
+    /// The whole set-up, the greeting heard.
+    pub fn talk(self) -> World {
+        let mut world = self.ring();
+        world.answered_within(ms(800));
+        world.until("the greeting is over", secs(10), |w| w.noted(|e| *e == CallEvent::AgentStops));
+        world
+    }
+}
+
+pub struct World {
+    pub now: Duration,
+    base: Instant,
+    pub call: Call,
+    pub service: Service,
+    pub peer: Peer,
+    connect: Result<Duration, (Duration, SessionFault)>,
+    ack_after: Option<Duration>,
+    opens_at: Option<Duration>,
+    pub socket_open: bool,
+    ack_at: Option<Duration>,
+    pub ack_sdp: Option<Bytes>,
+    pub deadline: Option<Instant>,
+    pub sip: Vec<(Duration, UaCommand)>,
+    pub notes: Vec<(Duration, CallEvent)>,
+    pub tools: Vec<(Duration, u64, Duration)>,
+    pub closed_realtime: Option<Duration>,
+    pub opened_realtime: u32,
+    pub ended: Option<(Duration, CallRecord)>,
+    pub keep_notes: bool,
+}
+
+impl World {
+    pub fn setup() -> Setup {
+        Setup {
+            plan: plan(),
+            dialect: DialectKind::Ga,
+            offer: Some(offer("0 8 101", 1, "sendrecv")),
+            law: Law::Mu,
+            connect: Ok(ms(150)),
+            ack_after: Some(ms(40)),
+            policy: SourcePolicy::Strict,
+        }
+    }
+
+    fn new(setup: Setup) -> World {
+        let base = voxtrunk::net::clock::now();
+        let mut service = Service::new(setup.dialect);
+        service.g711 = setup.plan.audio == AudioChoice::G711;
+        let call = Call::new(base, params(&setup));
+        let mut world = World {
+            now: Duration::ZERO,
+            base,
+            call,
+            service,
+            peer: Peer::new(setup.law),
+            connect: setup.connect,
+            ack_after: setup.ack_after,
+            opens_at: None,
+            socket_open: false,
+            ack_at: None,
+            ack_sdp: None,
+            deadline: None,
+            sip: Vec::new(),
+            notes: Vec::new(),
+            tools: Vec::new(),
+            closed_realtime: None,
+            opened_realtime: 0,
+            ended: None,
+            keep_notes: true,
+        };
+        world.drain();
+        world
+    }
+
+    pub fn instant(&self) -> Instant {
+        self.base + self.now
+    }
+
+    pub fn input(&mut self, input: Input<'_>) {
+        self.call.handle(self.base + self.now, input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        for _ in 0..10_000 {
+            match self.call.poll_output(self.base + self.now) {
+                Output::Rtp { to } => {
+                    assert_eq!(to, peer_addr(), "media goes to the peer only");
+                    self.peer.receive(self.now, self.call.rtp_bytes());
+                }
+                Output::Sip(command) => {
+                    assert!(self.ended.is_none(), "a command after the end: {command:?}");
+                    if matches!(command, UaCommand::Accept { .. }) {
+                        self.ack_at = self.ack_after.map(|d| self.now + d);
+                        self.peer.voice = Voice::Silent;
+                        self.peer.next = self.now + ms(60);
+                    }
+                    self.sip.push((self.now, command));
+                }
+                Output::OpenRealtime => {
+                    self.opened_realtime += 1;
+                    let delay = match &self.connect {
+                        Ok(delay) | Err((delay, _)) => *delay,
+                    };
+                    self.opens_at = Some(self.now + delay);
+                }
+                Output::RealtimeText(text) => {
+                    assert!(self.socket_open, "text on a closed socket");
+                    self.service.receive(self.now, &text);
+                }
+                Output::CloseRealtime => {
+                    assert!(self.closed_realtime.is_none(), "closed twice");
+                    self.closed_realtime = Some(self.now);
+                    (self.opens_at, self.socket_open) = (None, false);
+                }
+                Output::StartTool { id, timeout, .. } => self.tools.push((self.now, id, timeout)),
+                Output::Note(event) => {
+                    if self.keep_notes {
+                        self.notes.push((self.now, event));
+                    }
+                }
+                Output::Ended(record) => {
+                    assert!(self.ended.is_none(), "ended twice");
+                    self.ended = Some((self.now, *record));
+                }
+                Output::Timeout(at) => {
+                    self.deadline = at;
+                    return;
+                }
+            }
+        }
+        panic!("poll_output never comes to Timeout: {self}");
+    }
+
+    /// 5 ms pass.
+    pub fn step(&mut self) {
+        self.now += STEP;
+        if self.opens_at.is_some_and(|t| t <= self.now) {
+            self.opens_at = None;
+            match self.connect.clone() {
+                Ok(_) => {
+                    self.socket_open = true;
+                    self.service.opened(self.now);
+                    self.input(Input::RealtimeOpen);
+                }
+                Err((_, fault)) => self.input(Input::RealtimeFailed(fault)),
+            }
+        }
+        if self.ack_at.is_some_and(|t| t <= self.now) {
+            self.ack_at = None;
+            let sdp = self.ack_sdp.clone();
+            self.input(Input::Sip(UaEvent::Established { session: SESSION, sdp }));
+        }
+        while self.peer.next <= self.now {
+            self.peer.next += self.peer.interval;
+            if let Some(packet) = self.peer.packet() {
+                self.input(Input::Rtp { from: peer_addr(), datagram: &packet });
+            }
+        }
+        if self.socket_open {
+            for text in self.service.due(self.now) {
+                self.input(Input::RealtimeText(&text));
+            }
+        }
+        if self.deadline.is_some_and(|t| t <= self.instant()) {
+            self.input(Input::Timeout);
+        }
+    }
+
+    pub fn run(&mut self, time: Duration) -> &mut World {
+        let end = self.now + time;
+        while self.now < end {
+            self.step();
+        }
+        self
+    }
+
+    /// Steps until it holds; panics with the timeline when it does not within `limit`.
+    pub fn until(&mut self, what: &str, limit: Duration, mut holds: impl FnMut(&World) -> bool) -> &mut World {
+        let end = self.now + limit;
+        while !holds(self) {
+            assert!(self.now < end, "not within {limit:?}: {what}\n{self}");
+            self.step();
+        }
+        self
+    }
+
+    // ---- what happens to the call
+
+    pub fn answered_within(&mut self, limit: Duration) -> &mut World {
+        self.until("200 OK", limit, |w| w.sip.iter().any(|(_, c)| matches!(c, UaCommand::Accept { .. })))
+    }
+
+    /// The agent answers by itself (the service's VAD asked it to).
+    pub fn model_speaks(&mut self, length: u64) -> &mut World {
+        let reply = Reply::Speech(length as u32, "one two three four five six seven eight nine ten");
+        self.service.reply(self.now, reply);
+        self.until("the agent speaks", secs(1), |w| w.peer.last_loud().is_some_and(|t| w.now - t < ms(10)))
+    }
+
+    /// A whole turn of the caller, answered with `length` ms of speech.
+    pub fn caller_asks(&mut self, length: u32) -> &mut World {
+        self.caller_begins().run(secs(1));
+        self.caller_ends("What time is it?");
+        self.service.reply(self.now + ms(300), Reply::Speech(length, "It is half past nine."));
+        self
+    }
+    pub fn caller_begins(&mut self) -> &mut World {
+        self.peer.voice = Voice::Tone;
+        self.service.speech_started(self.now, true);
+        self.run(STEP)
+    }
+    pub fn caller_ends(&mut self, text: &str) -> &mut World {
+        self.peer.voice = Voice::Silent;
+        self.service.speech_stopped(self.now, text);
+        self.run(STEP)
+    }
+
+    pub fn presses(&mut self, key: u8) -> &mut World {
+        for packet in self.peer.key(key) {
+            self.input(Input::Rtp { from: peer_addr(), datagram: &packet });
+            self.run(ms(20));
+        }
+        self
+    }
+
+    pub fn reinvite(&mut self, version: u32, direction: &str) -> &mut World {
+        let offer = Some(offer("0 8 101", version, direction));
+        self.input(Input::Sip(UaEvent::Reinvite { session: SESSION, offer }));
+        self
+    }
+
+    pub fn caller_hangs_up(&mut self) -> &mut World {
+        self.sip_end(SessionEnd::PeerBye { reason: Vec::new() })
+    }
+    pub fn sip_end(&mut self, end: SessionEnd) -> &mut World {
+        self.input(Input::Sip(UaEvent::Ended { session: SESSION, end }));
+        self
+    }
+
+    pub fn realtime_breaks(&mut self) -> &mut World {
+        self.socket_open = false;
+        self.input(Input::RealtimeClosed { code: Some(1006), reason: "gone" });
+        self
+    }
+
+    pub fn tool_answers(&mut self, id: u64, output: &str) -> &mut World {
+        self.input(Input::Tool { id, result: ToolResult { ok: true, output: output.to_owned() } });
+        self
+    }
+
+    // ---- what is seen of it
+
+    pub fn noted(&self, is: impl Fn(&CallEvent) -> bool) -> bool {
+        self.notes.iter().any(|(_, e)| is(e))
+    }
+    pub fn note_at(&self, is: impl Fn(&CallEvent) -> bool) -> Option<Duration> {
+        self.notes.iter().find(|(_, e)| is(e)).map(|(t, _)| *t)
+    }
+    pub fn warned(&self, label: &str) -> bool {
+        self.noted(|e| matches!(e, CallEvent::Warning { label: l, .. } if *l == label))
+    }
+    pub fn command(&self, is: impl Fn(&UaCommand) -> bool) -> Option<Duration> {
+        self.sip.iter().find(|(_, c)| is(c)).map(|(t, _)| *t)
+    }
+    pub fn bye_at(&self) -> Option<Duration> {
+        self.command(|c| matches!(c, UaCommand::Hangup { .. }))
+    }
+
+    /// Runs to the end of the call, and gives its record.
+    pub fn ends_within(&mut self, limit: Duration) -> &CallRecord {
+        self.until("the call ends", limit, |w| w.ended.is_some());
+        self.assert_over();
+        &self.ended.as_ref().expect("it ended").1
+    }
+
+    /// Nothing outlives the call, and nothing moves it any more.
+    fn assert_over(&mut self) {
+        assert!(!self.socket_open, "the session outlives the call\n{self}");
+        assert_eq!(self.deadline, None);
+        let (sip, packets) = (self.sip.len(), self.peer.packets);
+        self.run(secs(1));
+        assert_eq!((self.sip.len(), self.peer.packets), (sip, packets), "something after the end\n{self}");
+    }
+
+    /// The only truncation so far: the milliseconds the service was told.
+    pub fn truncated_at(&self) -> u64 {
+        let truncations = self.service.sent("conversation.item.truncate");
+        assert_eq!(truncations.len(), 1, "one truncation\n{self}");
+        truncations[0]["audio_end_ms"].as_u64().expect("audio_end_ms is a number")
+    }
+}
+
+/// The timeline, for failures.
+impl std::fmt::Display for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut lines: Vec<(Duration, String)> = Vec::new();
+        lines.extend(self.notes.iter().map(|(t, e)| (*t, format!("note {e:?}"))));
+        lines.extend(self.sip.iter().map(|(t, c)| (*t, format!("sip  {}", first_word(&format!("{c:?}"))))));
+        lines.extend(self.service.received.iter().map(|(t, e)| (*t, format!("ws   {}", e["type"]))));
+        if let Some((t, record)) = &self.ended {
+            lines.push((*t, format!("END  {:?}", record.end)));
+        }
+        lines.sort_by_key(|l| l.0);
+        writeln!(f, "timeline, now {:?}:", self.now)?;
+        lines.iter().try_for_each(|(t, line)| writeln!(f, "{:>10.3} {line}", t.as_secs_f64()))
+    }
+}
+
+fn first_word(text: &str) -> String {
+    text.split([' ', '{']).next().unwrap_or_default().to_owned()
+}
+
+fn params(setup: &Setup) -> CallParams {
+    CallParams {
+        id: Arc::from("c1"),
+        session: SESSION,
+        sip_call_id: "abc@pbx.example".into(),
+        plan: Arc::new(setup.plan.clone()),
+        provider_name: "fake".into(),
+        endpoint: Endpoint {
+            kind: ProviderKind::Compatible,
+            dialect: setup.dialect,
+            url: "wss://fake.example/v1/realtime".into(),
+            model: "m".into(),
+            api_version: None,
+        },
+        connect_timeout: secs(4),
+        ready_timeout: secs(5),
+        caller: Pii("+15551230009".into()),
+        dialled: "+15551230001".into(),
+        source: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)), 5060),
+        negotiation: Negotiation::new(LocalMedia {
+            addr: IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)),
+            port: 20_000,
+            codecs: vec![Codec::Pcmu, Codec::Pcma],
+            prefer_local_order: false,
+            dtmf: true,
+            ptime_ms: 20,
+            session_id: 42,
+        }),
+        offer: setup.offer.clone(),
+        media: MediaPolicy {
+            source: setup.policy,
+            allowed: Vec::new(),
+            reorder_wait: ms(40),
+            append_ms: 20,
+        },
+        apology: None,
+        seed: 99,
+        unix_ms: 1_800_000_000_000,
+    }
+}
