@@ -357,7 +357,8 @@ impl Service {
                     "message": "Cancellation failed: no active response found", "param": null, "event_id": null}}),
             );
         };
-        self.out.retain(|_, event| event["response_id"] != json!(response) && event["response"]["id"] != json!(response));
+        self.out
+            .retain(|_, event| event["response_id"] != json!(response) && event["response"]["id"] != json!(response));
         let _ = reason;
         self.done(now + ms(20), &response, "cancelled", json!([]));
     }
@@ -378,10 +379,7 @@ impl Service {
         let at = self.received_audio().as_millis() as u64;
         let item = format!("item_u{at}");
         self.at(now, json!({"type": "input_audio_buffer.speech_stopped", "audio_end_ms": at, "item_id": item}));
-        self.at(
-            now,
-            json!({"type": "input_audio_buffer.committed", "previous_item_id": null, "item_id": item}),
-        );
+        self.at(now, json!({"type": "input_audio_buffer.committed", "previous_item_id": null, "item_id": item}));
         self.item_event(
             now,
             json!({"id": item, "object": "realtime.item", "type": "message", "role": "user", "status": "completed",

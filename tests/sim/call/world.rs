@@ -47,7 +47,8 @@ pub fn offer(payload_types: &str, version: u32, direction: &str) -> Bytes {
 
 /// A dialplan with every kind of tool.
 pub fn plan() -> Dialplan {
-    let target = |name: &str, uri: &str| TransferTarget { name: name.into(), description: String::new(), uri: uri.into() };
+    let target =
+        |name: &str, uri: &str| TransferTarget { name: name.into(), description: String::new(), uri: uri.into() };
     let tool = |name: &str, kind| Tool { name: name.into(), description: format!("{name}."), kind };
     Dialplan {
         file: "dialplans/test.toml".into(),
@@ -120,6 +121,7 @@ pub struct Setup {
     /// 200 to ACK; `None` = never.
     pub ack_after: Option<Duration>,
     pub policy: SourcePolicy,
+    pub apology: Option<Arc<[i16]>>,
 }
 
 impl Setup {
@@ -179,6 +181,7 @@ impl World {
             connect: Ok(ms(150)),
             ack_after: Some(ms(40)),
             policy: SourcePolicy::Strict,
+            apology: None,
         }
     }
 
@@ -480,13 +483,8 @@ fn params(setup: &Setup) -> CallParams {
             session_id: 42,
         }),
         offer: setup.offer.clone(),
-        media: MediaPolicy {
-            source: setup.policy,
-            allowed: Vec::new(),
-            reorder_wait: ms(40),
-            append_ms: 20,
-        },
-        apology: None,
+        media: MediaPolicy { source: setup.policy, allowed: Vec::new(), reorder_wait: ms(40), append_ms: 20 },
+        apology: setup.apology.clone(),
         seed: 99,
         unix_ms: 1_800_000_000_000,
     }
