@@ -16,6 +16,9 @@ use std::time::Instant;
 /// Of the agent's queued speech, the most that is still played: a longer one sounds like a live agent who ignores the caller.
 const MOST_QUEUED_MS: u32 = 5_000;
 
+/// "Sorry" in words, 8 kHz.
+const APOLOGY: &[u8] = include_bytes!("../../assets/speech/agent/apology.wav");
+
 impl Call {
     pub(super) fn realtime_failed(&mut self, now: Instant, fault: SessionFault) {
         if self.is_ended() {
@@ -76,7 +79,10 @@ impl Call {
 pub(super) fn clip(own: Option<&[i16]>) -> Cow<'_, [i16]> {
     match own {
         Some(clip) if !clip.is_empty() => Cow::Borrowed(clip),
-        _ => Cow::Owned(crate::audio::tone::apology()),
+        _ => {
+            let recorded = crate::audio::wav::decode_8k_mono("apology.wav", APOLOGY);
+            Cow::Owned(recorded.unwrap_or_else(|_| crate::audio::tone::apology()))
+        }
     }
 }
 
@@ -87,6 +93,6 @@ mod tests {
     #[test]
     fn an_own_clip_comes_first() {
         assert_eq!(clip(Some(&[1, 2, 3])).as_ref(), &[1, 2, 3]);
-        assert!(clip(Some(&[])).len() > 4_000, "an empty file is no apology");
+        assert!(clip(Some(&[])).len() > 16_000, "an empty file is no apology; the built-in one is speech");
     }
 }

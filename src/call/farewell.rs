@@ -165,7 +165,7 @@ impl Call {
     }
 
     /// When the peer has played the last packet with speech.
-    fn last_words_heard_at(&self) -> Option<Instant> {
+    pub(super) fn last_words_heard_at(&self) -> Option<Instant> {
         let downlink = &self.media.as_ref()?.downlink;
         Some(downlink.last_speech()? + downlink.ptime() + TAIL)
     }

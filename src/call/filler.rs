@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// Silence before the tone.
 const PATIENCE: Duration = Duration::from_millis(1_700);
 /// An answer that has not come by then is not coming: the caller speaks again, or the silence clock does.
-const GIVE_UP: Duration = Duration::from_secs(30);
+const GIVE_UP: Duration = Duration::from_secs(60);
 /// One blip and the pause after it, samples at 8 kHz.
 const BLIP: usize = 1_200;
 const PERIOD: usize = 12_000;

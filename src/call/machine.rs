@@ -250,7 +250,7 @@ impl Call {
             self.tools.timeout(),
             self.limits.as_ref().and_then(|l| l.timeout(last_packet)),
             self.silence.timeout(),
-            self.transfer.as_ref().map(Transfer::deadline),
+            self.transfer.as_ref().map(|t| self.last_words_heard_at().filter(|at| *at > now).unwrap_or(t.deadline())),
             self.farewell_timeout(now),
             self.filler.timeout(now),
         ]

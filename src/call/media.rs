@@ -36,7 +36,7 @@ impl Media {
             target: None,
             params,
         };
-        media.uplink.set_muted(!media.params.direction.receives());
+        media.uplink.set_muted(!media.hears_caller());
         media
     }
 
@@ -44,13 +44,18 @@ impl Media {
     pub fn apply(&mut self, params: MediaParams) {
         self.receiver.set_params(receiver_params(&params, &self.policy, self.signalling));
         self.downlink.set_media(&params);
-        self.uplink.set_muted(!params.direction.receives());
         self.params = params;
+        self.uplink.set_muted(!self.hears_caller());
     }
 
     /// The peer wants no audio from us (SDP-07). A peer that merely sends none is not on hold.
     pub fn is_hold(&self) -> bool {
         !self.params.direction.sends()
+    }
+
+    /// What comes is the caller: not hold music (SDP-08).
+    pub fn hears_caller(&self) -> bool {
+        !self.is_hold() && self.params.direction.receives()
     }
 
     /// The law of a payload type the peer may use.

@@ -166,7 +166,7 @@ impl Call {
                 self.media = Some(Media::new(params, &self.policy, self.source.ip(), self.format, self.seed));
             }
         }
-        let receiving = self.media.as_ref().is_some_and(|m| m.params.direction.receives());
+        let receiving = self.media.as_ref().is_some_and(Media::hears_caller);
         if let Some(limits) = &mut self.limits {
             limits.set_receiving(now, receiving);
         }

@@ -111,7 +111,8 @@ impl Call {
     }
 
     pub(super) fn transfer_clock(&mut self, now: Instant) {
-        let ready = self.is_drained() && !self.response_active && self.established;
+        let heard = self.last_words_heard_at().is_none_or(|at| now >= at);
+        let ready = self.is_drained() && heard && !self.response_active && self.established;
         let Some(transfer) = self.transfer.as_mut().filter(|_| !matches!(self.phase, super::machine::Phase::Ended))
         else {
             return;

@@ -109,7 +109,8 @@ impl Uplink {
             self.stats.dropped += length as u64;
             return;
         }
-        let missing = i64::from(lost_before).min(wall - self.fed - length).min(MAX_FILL);
+        let room = wall + self.lead() - self.fed - length;
+        let missing = i64::from(lost_before).min(room).min(MAX_FILL);
         if missing > 0 {
             let mut real = std::mem::take(&mut self.narrow);
             self.fill(missing, append);
@@ -153,9 +154,14 @@ impl Uplink {
         (self.reorder_wait + self.packet + samples(10)).clamp(samples(60), samples(80))
     }
 
+    /// How far the session may run ahead.
+    fn lead(&self) -> i64 {
+        (WINDOW - self.margin()).max(self.packet)
+    }
+
     /// `ahead`: where the session's clock would be against the wall with this packet.
     fn is_too_much(&mut self, ahead: i64) -> bool {
-        let most = (WINDOW - self.margin()).max(self.packet);
+        let most = self.lead();
         let quiet = || self.narrow.iter().all(|s| s.unsigned_abs() < QUIET);
         // Once over, down to half: else every jittered packet at the edge would be cut.
         let limit = if self.dropping || quiet() { most / 2 } else { most };

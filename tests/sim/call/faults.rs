@@ -186,7 +186,7 @@ fn lost_during_the_goodbye() {
 #[test]
 fn at_once_then_failed() {
     let mut world = refused_at_connect(SessionFault::Timeout).plan(|p| p.answer = AnswerPolicy::AtOnce).ring();
-    world.ends_within(secs(5));
+    world.ends_within(secs(10));
     assert!(world.peer.speech_ms() >= 500);
     assert!(world.command(|c| matches!(c, UaCommand::Reject { .. })).is_none());
 }
@@ -203,7 +203,7 @@ fn failed_responses() {
     assert!(world.ended.is_none());
     world.service.replies.push_back(Reply::Fail);
     world.service.reply(world.now, Reply::Fail);
-    assert_eq!(world.ends_within(secs(5)).cdr.cause, "realtime_server_error");
+    assert_eq!(world.ends_within(secs(10)).cdr.cause, "realtime_server_error");
 }
 
 /// R7, invariant 11: a model that thinks for ten seconds is covered by a soft tone, which ends when it speaks.

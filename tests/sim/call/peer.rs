@@ -136,14 +136,14 @@ impl Peer {
         self.got.push(got);
     }
 
-    /// Milliseconds from the first to the last loud sample, both included, counted in the payloads.
+    /// Milliseconds from the first to the last loud sample, both included, counted in the payloads (of packets after `from`).
     pub fn speech_ms(&self) -> u32 {
         self.speech_ms_since(Duration::ZERO)
     }
 
     pub fn speech_ms_since(&self, from: Duration) -> u32 {
         let samples: Vec<i16> =
-            self.got.iter().filter(|g| g.is_audio() && g.at >= from).flat_map(|g| g.samples.iter().copied()).collect();
+            self.got.iter().filter(|g| g.is_audio() && g.at > from).flat_map(|g| g.samples.iter().copied()).collect();
         let loud = |s: &i16| s.unsigned_abs() > LOUD;
         match (samples.iter().position(loud), samples.iter().rposition(loud)) {
             (Some(first), Some(last)) => ((last + 1 - first) / 8) as u32,
