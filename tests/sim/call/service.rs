@@ -16,8 +16,6 @@ pub enum Reply {
     Tool(&'static str, Value),
     /// `response.done` with status failed.
     Fail,
-    /// Nothing ever comes.
-    Ignore,
 }
 
 /// How the handshake of the session goes.
@@ -200,7 +198,6 @@ impl Service {
         let item = format!("item_{}", self.count);
         let fields = json!({"id": response, "object": "realtime.response", "status": "in_progress", "output": []});
         match reply {
-            Reply::Ignore => return response,
             Reply::Fail => {
                 self.at(when, json!({"type": "response.created", "response": fields}));
                 self.done(when + ms(20), &response, "failed", json!([]));
