@@ -81,7 +81,8 @@ impl Dialog {
     /// The dialog of a 2xx to our INVITE (§12.1.2). A 2xx without usable Contact leaves the INVITE's Request-URI as target.
     pub fn caller(invite: &Message, response: &Message, flow: Flow) -> Option<Dialog> {
         let local = invite.from()?.ok()?;
-        let remote = response.to()?.ok()?;
+        // Of the response's To only the tag counts: the rest is what we wrote (§8.2.6.2).
+        let remote = invite.to()?.ok()?;
         let contact = match response.contact() {
             Some(Ok(contact)) => contact.uri,
             _ => invite.request_uri()?.ok()?,
@@ -91,7 +92,7 @@ impl Dialog {
         Some(Dialog {
             call_id: invite.call_id()?,
             local_tag: local.tag()?.to_owned(),
-            remote_tag: remote.tag().unwrap_or_default().to_owned(),
+            remote_tag: peer_tag(response).unwrap_or_default(),
             local: without_tag(&local),
             remote: without_tag(&remote),
             local_cseq: invite.cseq()?.ok()?.number,
@@ -187,6 +188,16 @@ impl Dialog {
     }
 }
 
+/// To-tag of a response, if it is one that may be written into our requests.
+pub(crate) fn peer_tag(response: &Message) -> Option<String> {
+    let to = response.to()?.ok()?;
+    to.tag().filter(|tag| is_token(tag)).map(str::to_owned)
+}
+
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-.!%*_+`'~".contains(c))
+}
+
 /// The socket address of a URI whose host is an IP literal and whose transport is the dialog's.
 fn address(uri: &Uri, transport: Transport) -> Option<SocketAddr> {
     let named = uri.param("transport").flatten().unwrap_or(transport.via_token());
@@ -259,9 +270,7 @@ fn without_tag(address: &NameAddr) -> String {
         text.push_str(name);
         if let Some(value) = value {
             text.push('=');
-            let token =
-                !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || "-.!%*_+`'~:[]".contains(c));
-            match token {
+            match is_token(value) {
                 true => text.push_str(value),
                 false => text.push_str(&format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))),
             }

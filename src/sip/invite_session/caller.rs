@@ -2,7 +2,7 @@
 
 use super::{Outgoing, Phase, Session, sdp_body};
 use crate::sip::Flow;
-use crate::sip::dialog::Dialog;
+use crate::sip::dialog::{Dialog, peer_tag};
 use crate::sip::headers::{Name, Reason};
 use crate::sip::message::{Builder, Message, Method};
 use crate::sip::timers::Timer;
@@ -88,8 +88,7 @@ impl Session {
         match (&mut self.phase, status) {
             (Phase::Calling(out), 100..=199) => {
                 out.provisional = true;
-                let tag = message.to().and_then(Result::ok).and_then(|to| to.tag().map(str::to_owned));
-                if let Some(tag) = tag
+                if let Some(tag) = peer_tag(message)
                     && out.early.len() < MOST_FORKS
                     && !out.early.contains(&tag)
                 {
@@ -105,13 +104,11 @@ impl Session {
             (_, 200..=299) => self.further_ok(core, now, flow, message),
             (Phase::Calling(_), _) => self.invite_refused(core, now, status, message.reasons()),
             // 1xx of other branches after the 2xx; the final response to our CANCEL after the end.
-            (_, 100..=199) => {}
-            _ => self.invite_tx = None,
+            _ => {}
         }
     }
 
     fn first_ok(&mut self, core: &mut Core, now: Instant, flow: Flow, message: &Message) {
-        self.invite_tx = None;
         core.stop(self.id, Timer::CancelLimit);
         let wish = match &mut self.phase {
             Phase::Calling(out) => out.hangup.take(),
@@ -144,7 +141,6 @@ impl Session {
 
     /// A copy of a 2xx gets its ACK again; one of another fork gets ACK and BYE (§13.2.2.4).
     fn further_ok(&mut self, core: &mut Core, now: Instant, flow: Flow, message: &Message) {
-        self.invite_tx = None;
         let Some(dialog) = self.own_invite.as_ref().and_then(|invite| Dialog::caller(invite, message, flow)) else {
             return;
         };
@@ -166,7 +162,6 @@ impl Session {
     }
 
     pub(super) fn invite_refused(&mut self, core: &mut Core, now: Instant, status: u16, reason: Vec<Reason>) {
-        self.invite_tx = None;
         let Phase::Calling(out) = &self.phase else { return };
         let end = match out.hangup {
             Some(_) => SessionEnd::Local,

@@ -233,11 +233,13 @@ impl Session {
         }
     }
 
-    pub fn response(&mut self, core: &mut Core, now: Instant, purpose: Purpose, flow: Flow, message: &Message) {
+    pub fn response(&mut self, core: &mut Core, now: Instant, of: (Purpose, u64), flow: Flow, message: &Message) {
         let Some(status) = message.status() else { return };
-        match purpose {
+        // The first final response to the INVITE or re-INVITE that is under way, not a copy of an older one.
+        let first = status >= 200 && self.invite_tx.take_if(|tx| *tx == of.1).is_some();
+        match of.0 {
             Purpose::Invite => self.invite_response(core, now, flow, message, status),
-            Purpose::Reinvite => self.reinvite_response(core, now, flow, message, status),
+            Purpose::Reinvite => self.reinvite_response(core, now, flow, message, (status, first)),
             Purpose::Refer => self.refer_response(core, now, message, status),
             Purpose::Info if matches!(status, 408 | 481) => self.lost_peer(core, now, status, message.reasons()),
             // A refused BYE ends the session like any other (§15.1.1); no challenge is answered (AUT-04).
@@ -246,13 +248,11 @@ impl Session {
     }
 
     /// A request of ours got no final response.
-    pub fn failed(&mut self, core: &mut Core, now: Instant, purpose: Purpose, status: u16) {
-        match purpose {
+    pub fn failed(&mut self, core: &mut Core, now: Instant, of: (Purpose, u64), status: u16) {
+        self.invite_tx.take_if(|tx| *tx == of.1);
+        match of.0 {
             Purpose::Invite => self.invite_refused(core, now, status, Vec::new()),
-            Purpose::Reinvite | Purpose::Info => {
-                self.invite_tx = self.invite_tx.filter(|_| purpose != Purpose::Reinvite);
-                self.lost_peer(core, now, status, Vec::new());
-            }
+            Purpose::Reinvite | Purpose::Info => self.lost_peer(core, now, status, Vec::new()),
             Purpose::Refer => {
                 self.refer_refused(core, status);
                 self.lost_peer(core, now, status, Vec::new());

@@ -172,60 +172,63 @@ impl Session {
         self.invite_tx = sent.map(|(tx, _)| tx);
     }
 
+    /// `first`: it is the first final response, no copy.
     pub(super) fn reinvite_response(
         &mut self,
         core: &mut Core,
         now: Instant,
         flow: Flow,
         message: &Message,
-        status: u16,
+        (status, first): (u16, bool),
     ) {
         if status < 200 {
-            if !core.is_running(self.id, Timer::ReinviteLimit)
-                && self.invite_tx.is_some()
-                && self.own_reinvite.is_some()
-            {
+            if !core.is_running(self.id, Timer::ReinviteLimit) && self.own_reinvite.is_some() {
                 core.start(now, self.id, Timer::ReinviteLimit, REINVITE_LIMIT);
             }
             return;
         }
+        let (Some(Ok(cseq)), Some(dialog)) = (message.cseq(), &self.dialog) else { return };
+        if !first {
+            // Only a copy of a 2xx: its ACK again, if it was sent already.
+            let tag = dialog.remote_tag.clone();
+            self.repeat_ack(core, cseq.number, &tag);
+            return;
+        }
         core.stop(self.id, Timer::ReinviteLimit);
-        let first = self.invite_tx.take().is_some();
         match status {
-            200..=299 => self.reinvite_ok(core, now, flow, message, status),
-            _ if !first => {}
+            200..=299 => self.reinvite_ok(core, now, flow, message, (status, cseq.number)),
             491 => self.glare(core, now),
             408 | 481 => self.lost_peer(core, now, status, message.reasons()),
-            _ => self.reinvite_done(core, now, status, None),
+            _ => self.reinvite_done(core, status, None),
         }
     }
 
-    fn reinvite_ok(&mut self, core: &mut Core, now: Instant, flow: Flow, message: &Message, status: u16) {
-        let (Some(Ok(cseq)), Some(dialog)) = (message.cseq(), &mut self.dialog) else { return };
-        let tag = dialog.remote_tag.clone();
-        if self.answer_wanted == Some(cseq.number) || self.repeat_ack(core, cseq.number, &tag) {
-            return;
-        }
-        let Some(own) = &self.own_reinvite else {
+    fn reinvite_ok(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        flow: Flow,
+        message: &Message,
+        (status, cseq): (u16, u32),
+    ) {
+        let (Some(own), Some(dialog)) = (&self.own_reinvite, &mut self.dialog) else {
             // RFC 5407 §3.2.3: the 2xx crossed a BYE; the peer needs its ACK all the same.
-            return self.send_ack(core, cseq.number, None);
+            return self.send_ack(core, cseq, None);
         };
-        if let Some(dialog) = &mut self.dialog {
-            dialog.refresh(message, flow);
-        }
+        dialog.refresh(message, flow);
         let sdp = message.sdp();
         if own.sdp.is_none() && sdp.is_some() {
-            self.want_answer(core, now, cseq.number);
+            self.want_answer(core, now, cseq);
         } else {
-            self.send_ack(core, cseq.number, None);
+            self.send_ack(core, cseq, None);
         }
-        self.reinvite_done(core, now, status, sdp);
+        self.reinvite_done(core, status, sdp);
     }
 
     fn glare(&mut self, core: &mut Core, now: Instant) {
         let (Some(own), Some(dialog)) = (&mut self.own_reinvite, &self.dialog) else { return };
         if own.glares >= MOST_GLARES {
-            return self.reinvite_done(core, now, 491, None);
+            return self.reinvite_done(core, 491, None);
         }
         own.glares += 1;
         let back_off = match dialog.owns_call_id {
@@ -235,7 +238,7 @@ impl Session {
         core.start(now, self.id, Timer::Glare, back_off);
     }
 
-    fn reinvite_done(&mut self, core: &mut Core, _now: Instant, status: u16, sdp: Option<Bytes>) {
+    fn reinvite_done(&mut self, core: &mut Core, status: u16, sdp: Option<Bytes>) {
         if self.own_reinvite.take().is_some() {
             core.event(UaEvent::ReinviteDone { session: self.id, status, sdp });
         }

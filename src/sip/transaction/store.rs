@@ -9,6 +9,7 @@ use super::client_invite::ClientInvite;
 use super::server::ServerNonInvite;
 use super::server_invite::ServerInvite;
 use super::{Action, ServerKey};
+use crate::sip::dialog::peer_tag;
 use crate::sip::headers::Name;
 use crate::sip::message::{Builder, Message, Method};
 use crate::sip::timers::{Owner, Timer, TimerTable, Times};
@@ -36,6 +37,7 @@ pub(crate) enum Notice {
     Response {
         session: SessionId,
         purpose: Purpose,
+        tx: u64,
         flow: Flow,
         message: Message,
     },
@@ -43,6 +45,7 @@ pub(crate) enum Notice {
     ClientFailed {
         session: SessionId,
         purpose: Purpose,
+        tx: u64,
         status: u16,
     },
     /// The client transaction is forgotten.
@@ -249,12 +252,18 @@ impl Store {
                 }
                 Action::PassUp => {
                     if let Some((message, flow)) = response {
-                        io.notices.push_back(Notice::Response { session, purpose, flow, message: message.clone() });
+                        io.notices.push_back(Notice::Response {
+                            session,
+                            purpose,
+                            tx: id,
+                            flow,
+                            message: message.clone(),
+                        });
                     }
                 }
                 Action::Start(timer, after) => io.timers.set(Owner::Client(id), timer, now + after),
                 Action::Stop(timer) => io.timers.stop(Owner::Client(id), timer),
-                Action::Fail(status) => io.notices.push_back(Notice::ClientFailed { session, purpose, status }),
+                Action::Fail(status) => io.notices.push_back(Notice::ClientFailed { session, purpose, tx: id, status }),
                 Action::Terminate => self.forget_client(io, id),
             }
         }
@@ -271,7 +280,8 @@ impl Store {
     }
 }
 
-/// The ACK of a non-2xx: Request-URI, Via, From, Call-ID, Route of the INVITE, To of the response (§17.1.1.3).
+/// The ACK of a non-2xx: Request-URI, Via, From, Call-ID, Route of the INVITE, its To with the tag of the response
+/// (§17.1.1.3).
 fn ack_of_refusal(invite: &Message, response: &Message) -> Bytes {
     let uri = invite.request_uri().and_then(Result::ok).map(|u| u.to_string()).unwrap_or_default();
     let mut ack = Builder::request(&Method::Ack, &uri);
@@ -279,9 +289,14 @@ fn ack_of_refusal(invite: &Message, response: &Message) -> Bytes {
         ack = ack.header(Name::Via, via);
     }
     ack = ack.header(Name::MaxForwards, "70");
-    for (name, from) in [(Name::From, invite), (Name::To, response), (Name::CallId, invite)] {
-        ack = ack.header(name.clone(), from.value(&name).unwrap_or_default());
+    let mut to = invite.value(&Name::To).unwrap_or_default();
+    if let (Some(tag), false) = (peer_tag(response), has_tag(invite)) {
+        to.push_str(&format!(";tag={tag}"));
     }
+    ack = ack
+        .header(Name::From, invite.value(&Name::From).unwrap_or_default())
+        .header(Name::To, to)
+        .header(Name::CallId, invite.value(&Name::CallId).unwrap_or_default());
     if let Some(Ok(cseq)) = invite.cseq() {
         ack = ack.header(Name::CSeq, format!("{} ACK", cseq.number));
     }
@@ -289,6 +304,10 @@ fn ack_of_refusal(invite: &Message, response: &Message) -> Bytes {
         ack = ack.header(Name::Route, route);
     }
     ack.build().as_bytes().clone()
+}
+
+fn has_tag(invite: &Message) -> bool {
+    invite.to().is_some_and(|to| to.is_ok_and(|to| to.tag().is_some()))
 }
 
 // Server side.

@@ -141,11 +141,11 @@ impl UserAgent {
     fn settle(&mut self, now: Instant) {
         while let Some(notice) = self.core.io.notices.pop_front() {
             match notice {
-                Notice::Response { session, purpose, flow, message } => {
-                    self.with(session, |s, core| s.response(core, now, purpose, flow, &message));
+                Notice::Response { session, purpose, tx, flow, message } => {
+                    self.with(session, |s, core| s.response(core, now, (purpose, tx), flow, &message));
                 }
-                Notice::ClientFailed { session, purpose, status } => {
-                    self.with(session, |s, core| s.failed(core, now, purpose, status));
+                Notice::ClientFailed { session, purpose, tx, status } => {
+                    self.with(session, |s, core| s.failed(core, now, (purpose, tx), status));
                 }
                 Notice::ClientGone { session, purpose, tx } => self.with(session, |s, _| s.client_gone(purpose, tx)),
                 Notice::ServerFailed { session, tx } => self.with(session, |s, core| s.server_failed(core, now, tx)),
