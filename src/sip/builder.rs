@@ -105,8 +105,8 @@ impl Builder {
 fn copy_line(out: &mut Vec<u8>, name: &Name, value: &[u8]) {
     out.extend_from_slice(name.as_str().as_bytes());
     out.extend_from_slice(b": ");
-    // A received value holds CR and LF only as folds; a NUL may stand in a quoted pair and is the peer's own.
-    out.extend(value.iter().map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { *b }));
+    // A received value holds CR and LF only as folds, which go here; a NUL may stand in a quoted pair and is the peer's own.
+    out.extend_from_slice(&lexer::unfolded(value));
     out.extend_from_slice(b"\r\n");
 }
 

@@ -6,6 +6,7 @@
 //! Lines may end in a bare LF (seen in the field); a bare CR inside a line is refused, since some peers end lines there.
 
 use super::headers::Name;
+use std::borrow::Cow;
 
 /// Largest message of either framing.
 pub const MAX_MESSAGE: usize = 64 * 1024;
@@ -294,11 +295,11 @@ pub(crate) fn params(s: &[u8]) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
     })
 }
 
-/// A value for the outside: unfolded (each fold is one space), trimmed, lossy UTF-8.
-pub(crate) fn text(value: &[u8]) -> String {
+/// A value with each fold as one space, trimmed.
+pub(crate) fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
     let value = trim(value);
     if !value.iter().any(|b| matches!(b, b'\r' | b'\n')) {
-        return String::from_utf8_lossy(value).into_owned();
+        return Cow::Borrowed(value);
     }
     let mut out = Vec::with_capacity(value.len());
     let mut rest = value;
@@ -312,7 +313,12 @@ pub(crate) fn text(value: &[u8]) -> String {
         rest = trim_start(after);
     }
     out.extend_from_slice(rest);
-    String::from_utf8_lossy(&out).into_owned()
+    Cow::Owned(out)
+}
+
+/// A value for the outside: unfolded, trimmed, lossy UTF-8.
+pub(crate) fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(&unfolded(value)).into_owned()
 }
 
 /// A token or quoted string for the outside: without its quotes and escapes, unfolded, lossy UTF-8.

@@ -1,0 +1,14 @@
+//! Conformance of the SIP message layer and of offer/answer, through the public API.
+//!
+//! `torture`: RFC 4475 and RFC 5118 with a pinned outcome per file. `rules`: one test per requirement of parsing.
+//! `build`: what we write. `sdp_rules`: offer/answer. `differential`: the same values as two other parsers read.
+//! `linear`: cost of the worst input. `mutation`: no panic from any bytes.
+
+mod build;
+mod differential;
+mod linear;
+mod mutation;
+mod rules;
+mod sdp_rules;
+mod support;
+mod torture;
