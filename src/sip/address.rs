@@ -73,10 +73,10 @@ pub(crate) fn check_params(params: &[u8]) -> Result<(), &'static str> {
         if name.is_empty() || name.iter().any(|b| is_lws(*b) || matches!(b, b'"' | b'<' | b'>' | b',')) {
             return Err("a parameter name that is none");
         }
-        if let Some(value) = value.filter(|v| v.first() == Some(&b'"')) {
-            if lexer::quoted_end(value) != Some(value.len()) {
-                return Err("a quoted parameter that does not end");
-            }
+        if let Some(value) = value.filter(|v| v.first() == Some(&b'"'))
+            && lexer::quoted_end(value) != Some(value.len())
+        {
+            return Err("a quoted parameter that does not end");
         }
     }
     Ok(())

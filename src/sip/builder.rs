@@ -59,10 +59,10 @@ impl Builder {
             }
         }
         let timestamp = Name::Other("Timestamp".into());
-        if status == 100 {
-            if let Some(value) = request.raw_lines(&timestamp).next() {
-                copy_line(&mut out, &timestamp, value);
-            }
+        if status == 100
+            && let Some(value) = request.raw_lines(&timestamp).next()
+        {
+            copy_line(&mut out, &timestamp, value);
         }
         Builder { out, body: None }
     }

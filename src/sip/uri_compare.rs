@@ -17,11 +17,11 @@ fn escapes(text: &str) -> impl Iterator<Item = (u8, bool)> {
     let mut rest = text.as_bytes();
     std::iter::from_fn(move || {
         let hex = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
-        if let [b'%', high, low, tail @ ..] = rest {
-            if let (Some(high), Some(low)) = (hex(high), hex(low)) {
-                rest = tail;
-                return Some((high << 4 | low, true));
-            }
+        if let [b'%', high, low, tail @ ..] = rest
+            && let (Some(high), Some(low)) = (hex(high), hex(low))
+        {
+            rest = tail;
+            return Some((high << 4 | low, true));
         }
         let (first, tail) = rest.split_first()?;
         rest = tail;
