@@ -167,10 +167,10 @@ fn plan_warnings(plan: &Dialplan, provider: Option<&Provider>) -> Vec<String> {
     for tool in &plan.tools {
         let ToolKind::Http(http) = &tool.kind else { continue };
         for (header, value) in &http.headers {
-            if let HeaderValue::Secret { secret, .. } = value {
-                if let Err(error) = secret.resolve() {
-                    warnings.push(format!("tool \"{}\": header {header}: {error}", tool.name));
-                }
+            if let HeaderValue::Secret { secret, .. } = value
+                && let Err(error) = secret.resolve()
+            {
+                warnings.push(format!("tool \"{}\": header {header}: {error}", tool.name));
             }
         }
     }

@@ -22,6 +22,10 @@ impl Problems {
     pub fn add(&self, error: ConfigError) {
         self.list.borrow_mut().push(error);
     }
+    /// Whether one of these fields has a problem already, so that what depends on it cannot be judged.
+    pub fn has(&self, fields: &[&str]) -> bool {
+        self.list.borrow().iter().any(|error| fields.contains(&error.field.as_str()))
+    }
     /// Dotted paths of all fields that were asked for; list positions left out (`tool.name`).
     pub fn asked(&self) -> BTreeSet<String> {
         self.asked.borrow().clone()
@@ -60,8 +64,8 @@ pub struct Fields<'p> {
     plain_path: String,
     table: Table,
     asked: Vec<&'static str>,
-    /// Those of `asked` that were there, right or wrong.
-    present: Vec<&'static str>,
+    /// Those of `asked` that were there, right or wrong, and where.
+    present: Vec<(&'static str, At)>,
 }
 
 impl<'p> Fields<'p> {
@@ -83,19 +87,22 @@ impl<'p> Fields<'p> {
     }
     /// Whether the field is there, read already or not, right or wrong.
     pub fn has(&self, key: &str) -> bool {
-        self.table.contains_key(key) || self.present.contains(&key)
+        self.table.contains_key(key) || self.place(key).is_some()
     }
-    /// A complaint about a field that is missing, or about the table (`key` empty).
+    /// A complaint about a field, at its place, or at the table's if it is missing (or `key` is empty: about the table).
     pub fn problem(&self, key: &str, message: impl Into<String>) {
         let field = if key.is_empty() { self.path.clone() } else { self.path(key) };
-        self.problems.add(self.at.error(&field, message));
+        self.problems.add(self.place(key).unwrap_or(&self.at).error(&field, message));
+    }
+    fn place(&self, key: &str) -> Option<&At> {
+        self.present.iter().find(|(present, _)| *present == key).map(|(_, at)| at)
     }
 
     fn take(&mut self, key: &'static str) -> Option<Found<Value>> {
         self.asked.push(key);
         self.problems.asked.borrow_mut().insert(join(&self.plain_path, key));
         let Node { at, value } = self.table.remove(key)?.node;
-        self.present.push(key);
+        self.present.push((key, at.clone()));
         Some(Found { value, at, field: self.path(key) })
     }
 

@@ -120,10 +120,10 @@ impl RecordWriter {
     }
 
     fn keep(&mut self, record: Record) {
-        if self.backlog.len() >= BACKLOG {
-            if let Some(oldest) = self.backlog.pop_front() {
-                spill(oldest, &self.metrics);
-            }
+        if self.backlog.len() >= BACKLOG
+            && let Some(oldest) = self.backlog.pop_front()
+        {
+            spill(oldest, &self.metrics);
         }
         self.backlog.push_back(record);
     }

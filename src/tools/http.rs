@@ -306,7 +306,7 @@ async fn read(mut response: Response, max_bytes: usize, secrets: &[String]) -> R
         text = text.replace(secret, "***");
     }
     let parsed = if is_json && !truncated { serde_json::from_str(&text).ok() } else { None };
-    let body = parsed.unwrap_or_else(|| if text.is_empty() { Value::Null } else { Value::String(text) });
+    let body = parsed.unwrap_or(if text.is_empty() { Value::Null } else { Value::String(text) });
     let mut output = json!({ "status": status.as_u16(), "body": body });
     if truncated {
         output["truncated"] = json!(true);

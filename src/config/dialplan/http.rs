@@ -40,10 +40,10 @@ pub fn read(fields: &mut Fields<'_>) -> HttpTool {
         fields.problem("url", "is missing: write it, with {parameter} where an argument goes");
     }
     let url = fields.words("url", 2048);
-    if let Some(url) = &url {
-        if let Err(message) = check_url(&url.value, &parameters, allow_private) {
-            fields.problems.add(url.error(message));
-        }
+    if let Some(url) = &url
+        && let Err(message) = check_url(&url.value, &parameters, allow_private)
+    {
+        fields.problems.add(url.error(message));
     }
     HttpTool {
         method,

@@ -113,7 +113,10 @@ fn codecs(fields: &mut Fields<'_>, media: &mut MediaSettings) {
             _ => fields.problems.add(name.error("is not known: use \"PCMU\" and \"PCMA\"")),
         }
     }
-    if codecs.is_empty() {
+    let all_known = codecs.len() == list.value.len();
+    if !all_known {
+        // Complained about above.
+    } else if codecs.is_empty() {
         fields.problems.add(list.error("names no codec: use [\"PCMU\", \"PCMA\"], best first"));
     } else if codecs.len() > 2 || (codecs.len() == 2 && codecs.first() == codecs.last()) {
         fields.problems.add(list.error("names a codec twice: list each once"));
@@ -128,7 +131,8 @@ fn limits(fields: &mut Fields<'_>, settings: &mut Settings) {
     set(&mut settings.limits.calls_per_second, table.number("calls_per_second", 1..=10_000));
     set(&mut settings.limits.drain, table.number("drain_secs", 0..=86_400).map(Duration::from_secs));
     let pairs = (usize::from(settings.media.port_max) + 1).saturating_sub(usize::from(settings.media.port_min)) / 2;
-    if pairs > 0 && pairs < settings.limits.max_calls {
+    let judged = !fields.problems.has(&["media.port_min", "media.port_max", "limits.max_calls"]);
+    if judged && pairs < settings.limits.max_calls {
         let message = format!(
             "{} calls need more ports than media.port_min to media.port_max has ({pairs} pairs): \
              widen the range or lower the limit",

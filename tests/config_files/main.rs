@@ -1,0 +1,9 @@
+//! Configuration files as operators write them: what loads, what is refused and how, and that the documents are true.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod book;
+mod commands;
+mod dialplans;
+mod documents;
+mod settings;
+mod world;
