@@ -65,6 +65,9 @@ impl Concealer {
     }
     /// Appends `samples` of replacement.
     pub fn conceal(&mut self, samples: usize, out: &mut Vec<i16>) {
+        if samples == 0 {
+            return;
+        }
         // A loss during the cross-fade goes on with the same period, or with a new one once real audio is under it.
         if self.lost == 0 || self.overlap > 0 {
             self.analyse();
@@ -219,6 +222,19 @@ mod tests {
     fn good_audio_comes_back_within_10_ms() {
         let all = with_loss(300.0, 1600, 800);
         assert_eq!(all[2400 + MAX_OVERLAP..], sine(300.0, 2400 + MAX_OVERLAP, 480 - MAX_OVERLAP));
+    }
+
+    #[test]
+    fn nothing_lost_changes_nothing() {
+        let mut concealer = Concealer::new();
+        let mut out = Vec::new();
+        for at in [0, 160, 320] {
+            let mut frame = sine(300.0, at, 160);
+            concealer.conceal(0, &mut out);
+            concealer.good(&mut frame);
+            assert_eq!(frame, sine(300.0, at, 160));
+        }
+        assert!(out.is_empty());
     }
 
     #[test]

@@ -46,6 +46,8 @@ const MAX_SEGMENTS: usize = 64;
 const MAX_WAIT: usize = 500 * PER_MS_8K;
 /// A segment's buffer above this capacity (8 s) shrinks before reuse, so that one long reply does not hold memory for the whole call.
 const SPARE_CAPACITY: usize = 8 * TELEPHONE_HZ as usize;
+/// Buffers kept for reuse: the playing segment's and the next one's.
+const MAX_SPARE: usize = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -109,7 +111,7 @@ impl Playout {
             refused: 0,
             waited: 0,
             last: LastFrame { samples: Vec::with_capacity(3 * FRAME_8K), ..LastFrame::default() },
-            spare: Vec::with_capacity(2),
+            spare: Vec::with_capacity(MAX_SPARE),
         }
     }
 
@@ -314,7 +316,7 @@ impl Playout {
     }
 
     fn recycle(&mut self, mut buffer: VecDeque<i16>) {
-        if self.spare.len() < self.spare.capacity() {
+        if self.spare.len() < MAX_SPARE {
             buffer.clear();
             buffer.shrink_to(SPARE_CAPACITY);
             self.spare.push(buffer);

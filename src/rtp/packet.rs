@@ -46,10 +46,12 @@ pub enum DropCause {
     Ssrc,
     /// Out of the sequence's range; a second one in order is taken as a restart.
     Sequence,
+    /// More packets than a stream can have.
+    Flood,
 }
 
 impl DropCause {
-    pub const ALL: [DropCause; 12] = [
+    pub const ALL: [DropCause; 13] = [
         DropCause::TooLong,
         DropCause::TooShort,
         DropCause::Version,
@@ -62,6 +64,7 @@ impl DropCause {
         DropCause::Source,
         DropCause::Ssrc,
         DropCause::Sequence,
+        DropCause::Flood,
     ];
     pub fn label(self) -> &'static str {
         match self {
@@ -77,6 +80,7 @@ impl DropCause {
             DropCause::Source => "source",
             DropCause::Ssrc => "ssrc",
             DropCause::Sequence => "sequence",
+            DropCause::Flood => "flood",
         }
     }
 }

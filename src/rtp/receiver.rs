@@ -12,7 +12,7 @@ use super::dtmf::{EventPayload, EventReceiver};
 use super::packet::{self, DropCause, Packet};
 use super::reorder::{Reorder, Taken};
 use super::source::{Source, Verdict};
-use super::stats::Jitter;
+use super::stats::{Ceiling, Jitter};
 
 /// Who may send us media (requirement RTP-08).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +104,7 @@ pub struct Receiver {
     missing: u32,
     last_packet: Option<Instant>,
     jitter: Jitter,
+    ceiling: Ceiling,
     stats: ReceiverStats,
     dropped: [u64; DropCause::ALL.len()],
 }
@@ -125,6 +126,7 @@ impl Receiver {
             missing: 0,
             last_packet: None,
             jitter: Jitter::default(),
+            ceiling: Ceiling::new(),
             stats: ReceiverStats::default(),
             dropped: [0; DropCause::ALL.len()],
         };
@@ -165,9 +167,10 @@ impl Receiver {
             } else if Some(packet.payload_type) == self.comfort_noise {
                 let level = packet.payload.first().map_or(127, |level| level & 0x7F);
                 return Some(Received::ComfortNoise { level });
-            } else {
+            } else if self.is_audio(packet.payload_type) {
                 return Some(self.audio());
             }
+            // Else its type was taken back by an offer/answer while it waited.
         }
     }
     /// When a waiting hole runs out.
@@ -194,13 +197,17 @@ impl Receiver {
     fn accept(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Result<(), DropCause> {
         let packet = packet::parse(datagram)?;
         let is_event = Some(packet.payload_type) == self.dtmf;
-        let is_audio = self.audio & (1 << packet.payload_type) != 0;
+        let is_audio = self.is_audio(packet.payload_type);
         if !is_event && !is_audio && Some(packet.payload_type) != self.comfort_noise {
             return Err(DropCause::PayloadType);
         }
         let verdict = self.source.check(now, from, packet.ssrc, packet.sequence);
         if verdict == Verdict::Refuse {
             return Err(DropCause::Source);
+        }
+        // After the source check: a stranger cannot use up the caller's share.
+        if !self.ceiling.packet(now) {
+            return Err(DropCause::Flood);
         }
         self.last_packet = Some(now);
         self.stats.packets += 1;
@@ -228,6 +235,10 @@ impl Receiver {
             self.jitter.packet(now, packet.timestamp);
         }
         Ok(())
+    }
+
+    fn is_audio(&self, payload_type: u8) -> bool {
+        self.audio & (1 << (payload_type & 0x7F)) != 0
     }
 
     /// RFC 3550 §8, RFC 8108: one SSRC at a time. Another one takes over when ours has been silent for 60 ms, when three of its packets
@@ -310,7 +321,7 @@ impl Receiver {
         match cause {
             DropCause::Source => self.stats.refused_source += 1,
             DropCause::PayloadType => self.stats.unknown_payload += 1,
-            DropCause::Ssrc | DropCause::Sequence => {}
+            DropCause::Ssrc | DropCause::Sequence | DropCause::Flood => {}
             _ => self.stats.malformed += 1,
         }
     }
@@ -318,5 +329,7 @@ impl Receiver {
 
 #[cfg(test)]
 mod dtmf_tests;
+#[cfg(test)]
+mod robust_tests;
 #[cfg(test)]
 mod tests;

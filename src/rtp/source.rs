@@ -39,7 +39,10 @@ struct Candidate {
 
 pub(super) struct Source {
     policy: SourcePolicy,
+    /// The last one that could be reached.
     sdp: Option<SocketAddr>,
+    /// The present SDP has no address to send to.
+    held: bool,
     allowed: Vec<IpAddr>,
     /// The source we play, as it was on the wire, and its last packet.
     active: Option<(SocketAddr, Instant)>,
@@ -63,6 +66,7 @@ impl Source {
         let mut source = Source {
             policy: params.policy,
             sdp: None,
+            held: true,
             allowed: Vec::new(),
             active: None,
             first: None,
@@ -73,20 +77,19 @@ impl Source {
         source
     }
 
-    /// A new SDP address starts learning afresh; the same one (session refresh) keeps what was learned.
+    /// A new SDP address starts learning afresh; the same one (session refresh, end of a hold) keeps what was learned.
+    /// Without an address (hold, late offer) there is no target.
     pub fn set_params(&mut self, params: &ReceiverParams) {
         let sdp = params.sdp_remote.filter(|addr| reachable(*addr));
-        let moved = match (self.sdp, sdp) {
-            (Some(old), Some(new)) => !same(old, new),
-            (old, new) => old.is_some() != new.is_some(),
-        };
+        let moved = sdp.is_some_and(|new| !self.sdp.is_some_and(|old| same(old, new)));
         if moved || self.policy != params.policy {
             self.active = None;
             self.first = None;
             self.candidates = [None; CANDIDATES];
         }
         self.policy = params.policy;
-        self.sdp = sdp;
+        self.sdp = sdp.or(self.sdp);
+        self.held = sdp.is_none();
         self.allowed.clear();
         self.allowed.extend(params.allowed.iter().map(IpAddr::to_canonical));
     }
@@ -94,6 +97,7 @@ impl Source {
     /// The proved source, else the SDP address.
     pub fn target(&self) -> Option<SocketAddr> {
         match self.policy {
+            _ if self.held => None,
             SourcePolicy::Strict => self.sdp,
             SourcePolicy::Latch | SourcePolicy::Nat => self.active.map(|(addr, _)| addr).or(self.sdp),
         }
@@ -159,7 +163,7 @@ impl Source {
     }
 
     fn activate(&mut self, now: Instant, from: SocketAddr) -> Verdict {
-        let before = self.target();
+        let before = self.target().or(self.sdp);
         let had = self.active.replace((from, now)).is_some();
         self.first.get_or_insert(from);
         self.candidates = [None; CANDIDATES];

@@ -1,4 +1,4 @@
-//! Interarrival jitter (RFC 3550 §6.4.1, A.8).
+//! Interarrival jitter (RFC 3550 §6.4.1, A.8), and the ceiling on a stream's packet rate.
 
 use std::time::{Duration, Instant};
 
@@ -33,5 +33,32 @@ impl Jitter {
     }
     pub fn estimate(&self) -> Duration {
         Duration::from_secs_f64(self.estimate / CLOCK_HZ)
+    }
+}
+
+/// Packets a second that a stream may have: 10 ms packets, all sent twice, and room.
+const RATE: f64 = 250.0;
+/// Packets at once: what a stall of two seconds heaps up.
+const BURST: f64 = 500.0;
+
+/// Token bucket.
+pub(super) struct Ceiling {
+    tokens: f64,
+    since: Option<Instant>,
+}
+
+impl Ceiling {
+    pub fn new() -> Ceiling {
+        Ceiling { tokens: BURST, since: None }
+    }
+    /// Whether one more packet is allowed.
+    pub fn packet(&mut self, now: Instant) -> bool {
+        let passed = self.since.replace(now).map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        self.tokens = (self.tokens + passed.as_secs_f64() * RATE).min(BURST);
+        let allowed = self.tokens >= 1.0;
+        if allowed {
+            self.tokens -= 1.0;
+        }
+        allowed
     }
 }

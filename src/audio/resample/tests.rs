@@ -104,7 +104,7 @@ fn the_delay_is_2500_us_each_way() {
 #[test]
 fn full_scale_does_not_wrap() {
     let square = |period: usize, len: usize| -> Vec<i16> {
-        (0..len).map(|n| if n / period % 2 == 0 { i16::MAX } else { i16::MIN }).collect()
+        (0..len).map(|n| if (n / period).is_multiple_of(2) { i16::MAX } else { i16::MIN }).collect()
     };
     for (out, period, delay) in [(up(&square(40, 4000)), 120, 60), (down(&square(120, 12_000)), 40, 0)] {
         let edge = period / 8;

@@ -200,6 +200,19 @@ fn mapped_ipv6_is_the_same_host() {
     assert_eq!(world.packets("[::ffff:198.51.100.9]:5", 5), [false, false, false, false, true]);
 }
 
+/// RTP-08: a hold does not forget what was learned: the same address afterwards is the same source.
+#[test]
+fn a_hold_keeps_the_source() {
+    let mut world = World::new(SourcePolicy::Latch);
+    world.packets(NATTED, 5);
+    world.source.set_params(&params(SourcePolicy::Latch, "0.0.0.0:4000"));
+    assert_eq!(world.source.target(), None);
+    // Music on hold may still come.
+    assert_eq!(world.packet(NATTED), Verdict::Play);
+    world.source.set_params(&params(SourcePolicy::Latch, SDP));
+    assert_eq!(world.target(), addr(NATTED));
+}
+
 /// A hold address (`0.0.0.0`, port 0) is no target.
 #[test]
 fn a_hold_address_is_no_target() {
