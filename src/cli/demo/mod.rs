@@ -23,8 +23,8 @@ use timeline::Timeline;
 const NUMBER: &str = "+15551230001";
 /// How long each wait of the caller may take before the script goes on regardless.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long the agent has spoken when the caller interrupts.
-const INTERRUPT_AFTER_MS: u32 = 2500;
+/// How far into the agent's answer the caller interrupts: in the middle of a sentence, not in a pause between two.
+const INTERRUPT_AFTER: Duration = Duration::from_millis(3300);
 /// How long the agent has been quiet before the caller answers.
 const POLITE_MS: u32 = 900;
 
@@ -156,7 +156,8 @@ fn script() -> Result<Vec<Step>, String> {
         spoken(100),
         quiet(),
         say("opening_hours")?,
-        spoken(INTERRUPT_AFTER_MS),
+        spoken(100),
+        Step::Wait(INTERRUPT_AFTER),
         say("interruption")?,
         spoken(100),
         quiet(),
@@ -207,4 +208,18 @@ async fn stay(server: &Server) {
     );
     // Without a signal handler there is nothing to wait for.
     let _ = tokio::signal::ctrl_c().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demo_s_dialplan_and_clips_are_good() {
+        let text = include_str!("plan.toml").replace("APPOINTMENTS_URL", "http://127.0.0.1:1/appointments");
+        let plan = Dialplan::parse(Path::new("demo.toml"), &text).expect("a good dialplan");
+        assert_eq!(plan.tools.len(), 2);
+        let spoken = script().expect("good clips").iter().filter(|step| matches!(step, Step::Play { .. })).count();
+        assert_eq!(spoken, CLIPS.len());
+    }
 }
