@@ -1,7 +1,7 @@
 //! `error` events: by the `event_id` they name first, by code second. Most harm nothing.
 
 use super::ResponseEngine;
-use super::response::Refused;
+use super::slot::Refused;
 use crate::realtime::AgentEvent;
 use crate::realtime::fault::{SessionFault, describe};
 use crate::realtime::outbox::{Outbox, Sent, SentEvent};
@@ -60,11 +60,13 @@ impl ResponseEngine {
             }
             Refused::Covered => out.warn("already_has_active_response", &describe(error)),
             Refused::Dropped => {
-                // No response.done follows such an error.
                 self.calls.give_up();
                 Self::reject(named.and_then(|n| n.command), &error.code, describe(error), out);
-                let failed = Some(SessionFault::from_failed_response(error));
-                out.event(AgentEvent::ResponseEnded { spoke: false, failed });
+                // No response.done follows such an error; of an already active one it does.
+                if !already_active {
+                    let failed = Some(SessionFault::from_failed_response(error));
+                    out.event(AgentEvent::ResponseEnded { spoke: false, failed });
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Server events to the engine's tables.
 
-use super::response::{Pending, Wish};
 use super::segments::{Delta, PartId};
+use super::slot::{Pending, Wish};
 use super::tools::{NotProposed, Proposed};
 use super::{MAX_RESPONSE_MS, ResponseEngine, usage};
 use crate::realtime::fault::{SessionFault, describe};

@@ -1,7 +1,7 @@
 //! Intents to client events.
 
 use super::ResponseEngine;
-use super::response::{Pending, Wish};
+use super::slot::{Pending, Wish};
 use crate::realtime::dialect::{Command, Role};
 use crate::realtime::outbox::{Outbox, Sent};
 use crate::realtime::{AgentEvent, CommandId, Greeting, Intent, SegmentId, SegmentOutcome, ToolCallId};

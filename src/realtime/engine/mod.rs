@@ -7,7 +7,7 @@
 //! | `events` | each server event to the tables below |
 //! | `intents` | each intent to client events; barge-in |
 //! | `errors` | `error` events to the command they refuse |
-//! | `response` | the slot: one writer of `response.create` |
+//! | `response`, `slot` | one writer of `response.create`; its states |
 //! | `segments` | agent speech by item and content part |
 //! | `turns` | caller speech |
 //! | `tools` | function calls and what still wants an answer |
@@ -19,6 +19,7 @@ mod intents;
 mod recent;
 mod response;
 mod segments;
+mod slot;
 mod tools;
 mod turns;
 mod usage;
@@ -27,8 +28,9 @@ use super::dialect::Command;
 use super::fault::SessionFault;
 use super::outbox::{Outbox, Sent};
 use super::{AgentEvent, AgentSpec, SegmentOutcome, TurnDetection, Usage};
-use response::{Created, Expired, Pending, Running, Sequencer, Wish};
+use response::Sequencer;
 use segments::Segments;
+use slot::{Created, Expired, Pending, Running, Wish};
 use std::time::Instant;
 use tools::Calls;
 use turns::Turns;
@@ -91,18 +93,25 @@ impl ResponseEngine {
                 let failed = Some(SessionFault::Server("response.create was not answered".to_owned()));
                 out.event(AgentEvent::ResponseEnded { spoke: false, failed });
             }
-            Some(Expired::Response(running)) if running.announced => self.lost(running, out),
+            Some(Expired::Response(running)) if running.announced => self.stalled(running, out),
             Some(Expired::Response(_)) | None => {}
         }
         self.flush(now, out);
     }
 
-    /// A response whose `response.done` never came.
-    fn lost(&mut self, running: Running, out: &mut Outbox) {
+    /// A response that stalled: its `response.done` never came.
+    fn stalled(&mut self, running: Running, out: &mut Outbox) {
         out.warn("response_done_missing", &running.id);
-        let stalled = SessionFault::Server("response.done is missing".to_owned());
+        let fault = SessionFault::Server("response.done is missing".to_owned());
         self.end_segments(&running.id, SegmentOutcome::Failed, out);
-        out.event(AgentEvent::ResponseEnded { spoke: running.spoke, failed: Some(stalled) });
+        out.event(AgentEvent::ResponseEnded { spoke: running.spoke, failed: Some(fault) });
+    }
+
+    /// The next response began, so this one is over; only its `response.done` was missed.
+    fn overtaken(&mut self, running: Running, out: &mut Outbox) {
+        out.warn("response_done_missing", &running.id);
+        self.end_segments(&running.id, SegmentOutcome::Completed, out);
+        out.event(AgentEvent::ResponseEnded { spoke: running.spoke, failed: None });
     }
 
     /// Until when a mere answer is left to the server's VAD.
@@ -144,7 +153,7 @@ impl ResponseEngine {
             Created::Parallel => out.warn("parallel_response", id),
             Created::Started { replaced, ours, cancel } => {
                 if let Some(old) = replaced {
-                    self.lost(old, out);
+                    self.overtaken(old, out);
                 }
                 self.turns.answered();
                 if let Some(event) = ours {

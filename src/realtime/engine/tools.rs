@@ -165,8 +165,11 @@ impl Calls {
         self.unanswered.push_back(Unanswered { key: key.to_owned(), batch: batch.to_owned(), event, shown: false });
     }
 
-    /// The server put an item of ours into the conversation.
+    /// The server put an item into the conversation. Its own call items carry the same `call_id` as our outputs.
     pub fn shown(&mut self, item: &ItemInfo<'_>) {
+        if item.kind == "function_call" {
+            return;
+        }
         let key = if item.call_id.is_empty() { &item.id } else { &item.call_id };
         for unanswered in self.unanswered.iter_mut().filter(|u| u.key == key.as_ref()) {
             unanswered.shown = true;

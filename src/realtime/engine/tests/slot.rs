@@ -158,6 +158,21 @@ fn a_response_without_its_done_ends_at_its_deadline() {
 }
 
 #[test]
+fn a_response_overtaken_by_the_next_one_is_over_and_has_not_failed() {
+    let mut bench = Bench::ready();
+    bench.created("r1");
+    bench.audio("r1", "i1", 100);
+    bench.clear();
+    bench.created("r2");
+    let ended = AgentEvent::SegmentEnded { segment: SegmentId(1), outcome: SegmentOutcome::Completed };
+    let over = AgentEvent::ResponseEnded { spoke: true, failed: None };
+    assert_eq!(bench.warnings(), ["response_done_missing"]);
+    assert_eq!(bench.events[1..], [ended, over, AgentEvent::ResponseStarted]);
+    bench.done("r1", "completed");
+    assert_eq!(bench.events.len(), 4, "its late end is no news");
+}
+
+#[test]
 fn repeated_created_and_done_do_not_free_the_slot_of_another_response() {
     let mut bench = Bench::ready();
     bench.created("r1");

@@ -161,6 +161,22 @@ fn a_create_refused_because_of_the_vad_is_repeated_only_if_its_response_missed_t
     }
 }
 
+/// GA shows the call's own item once more when it is done, and it has the `call_id` of our output.
+#[test]
+fn the_call_item_is_not_taken_for_our_output() {
+    let mut bench = Bench::ready();
+    bench.created("r");
+    bench.tool_call("r", "c1");
+    bench.done("r", "completed");
+    bench.speech_started("u");
+    result(&mut bench, 1, false);
+    bench.server(json!({"type": "conversation.item.done", "item": {"type": "function_call", "call_id": "c1"}}));
+    bench.speech_stopped("u");
+    bench.created("vad");
+    bench.done("vad", "completed");
+    assert_eq!(bench.sent_types(), ["conversation.item.create", "response.create"]);
+}
+
 #[test]
 fn unexpected_results_are_told_and_not_sent() {
     let mut bench = Bench::ready();
