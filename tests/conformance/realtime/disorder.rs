@@ -1,7 +1,7 @@
 //! The example traces with events lost, doubled and shuffled, and intents at any moment.
 //!
 //! Held for every seed: no panic, a session that comes to rest, valid client events, never two `response.create` in
-//! flight, never a truncation above the audio that was received, nothing told of a segment that did not start.
+//! flight, nothing heard of a cancelled response, never a truncation above the audio that was received, nothing told of a segment that did not start.
 
 use super::client_events::intent;
 use super::driver::{Driver, Outcome, plain_spec};
@@ -35,6 +35,7 @@ struct Watch {
     /// `event_id` of the `response.create` that nothing has answered yet.
     in_flight: Option<String>,
     done: HashSet<String>,
+    cancelled: HashSet<String>,
     /// Segment by item and part, as the first delta showed.
     item_of: HashMap<SegmentId, String>,
     received: HashMap<String, usize>,
@@ -66,6 +67,10 @@ impl Watch {
 
     fn outcome(&mut self, fed: &Value, outcome: &Outcome) {
         let context = &self.context;
+        if fed["response_id"].as_str().is_some_and(|id| self.cancelled.contains(id)) {
+            let audio = outcome.events.iter().any(|e| matches!(e, AgentEvent::Audio { .. }));
+            assert!(!audio, "{context}: audio of a cancelled response");
+        }
         for event in &outcome.events {
             match event {
                 AgentEvent::SegmentStarted { segment } => {
@@ -93,6 +98,9 @@ impl Watch {
                 "response.create" => {
                     assert!(self.in_flight.is_none(), "{context}: two response.create in flight");
                     self.in_flight = event["event_id"].as_str().map(str::to_owned);
+                }
+                "response.cancel" => {
+                    self.cancelled.extend(event["response_id"].as_str().map(str::to_owned));
                 }
                 "conversation.item.truncate" => {
                     let item = event["item_id"].as_str().unwrap_or_default();
@@ -152,6 +160,7 @@ fn run(seed: u64, dialect: DialectKind) {
         context: format!("seed {seed} {dialect:?} {scenario}"),
         in_flight: None,
         done: HashSet::new(),
+        cancelled: HashSet::new(),
         item_of: HashMap::new(),
         received: HashMap::new(),
         open: BTreeSet::new(),

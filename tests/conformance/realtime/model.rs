@@ -62,8 +62,11 @@ impl Service {
     }
 
     /// The running response goes on by one step, or ends.
-    fn progress(&mut self) {
+    fn progress(&mut self, rng: &mut StdRng) {
         let Some(mut active) = self.active.take() else { return };
+        if rng.random_bool(0.1) {
+            active.item = self.next("item");
+        }
         match active.steps.pop_front() {
             Some(Step::Audio) => {
                 *self.audio_ms.entry(active.item.clone()).or_default() += 30;
@@ -167,11 +170,25 @@ struct CallSide {
     said: Vec<String>,
     superseded: usize,
     rejected: usize,
+    /// Responses that we cancelled.
+    cancelled: HashSet<String>,
     silent: HashSet<String>,
 }
 
 impl CallSide {
+    /// An event of the service arrives.
+    fn hear(&mut self, driver: &mut Driver, rng: &mut StdRng, event: &Value, context: &str) {
+        let outcome = driver.server(event);
+        if event["response_id"].as_str().is_some_and(|id| self.cancelled.contains(id)) {
+            let audio = outcome.events.iter().any(|e| matches!(e, AgentEvent::Audio { .. }));
+            assert!(!audio, "{context}: audio of a response that was cancelled");
+        }
+        self.take(driver, rng, outcome, context);
+    }
+
     fn take(&mut self, driver: &mut Driver, rng: &mut StdRng, outcome: Outcome, context: &str) {
+        let cancelled = outcome.sent.iter().filter_map(|e| e["response_id"].as_str().map(str::to_owned));
+        self.cancelled.extend(cancelled);
         self.to_service.extend(outcome.sent);
         for event in outcome.events {
             match event {
@@ -242,11 +259,10 @@ fn run(seed: u64) -> (usize, usize) {
             0 if !winding_down && service.speaking.is_none() => service.caller_starts(),
             1 => service.caller_stops(&mut rng),
             2 if !winding_down || !call.tools.is_empty() => call.wish(&mut driver, &mut rng, &context),
-            3..=5 => service.progress(),
+            3..=5 => service.progress(&mut rng),
             6..=8 => {
                 if let Some(event) = service.to_client.pop_front() {
-                    let outcome = driver.server(&event);
-                    call.take(&mut driver, &mut rng, outcome, &context);
+                    call.hear(&mut driver, &mut rng, &event, &context);
                 }
             }
             9 => {
@@ -280,14 +296,13 @@ fn settle(driver: &mut Driver, service: &mut Service, call: &mut CallSide, rng: 
         } else if service.speaking.is_some() {
             service.caller_stops(rng);
         } else if let Some(event) = service.to_client.pop_front() {
-            let outcome = driver.server(&event);
-            call.take(driver, rng, outcome, context);
+            call.hear(driver, rng, &event, context);
         } else if service.active.is_some() {
             // No new calls, or this could go on for ever.
             if let Some(active) = &mut service.active {
                 active.steps.retain(|s| matches!(s, Step::Audio));
             }
-            service.progress();
+            service.progress(rng);
         } else if let Some(id) = call.tools.pop() {
             let outcome = driver.intent(Intent::ToolResult { id, output: "{}".to_owned(), silent: false }).1;
             call.take(driver, rng, outcome, context);
