@@ -14,6 +14,16 @@ const SEPARATOR: &str = "__";
 /// Merges. `source` names the file in messages.
 pub fn merge(source: &str, text: &str, variables: HashMap<String, String>) -> Result<Table, Vec<ConfigError>> {
     let written = document::parse(source, text)?;
+    // The config crate reads `NAME[7]` as a place in a list, and makes the list as long as it takes.
+    let plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let odd: Vec<ConfigError> = variables
+        .keys()
+        .filter(|name| name.to_uppercase().starts_with("VOXTRUNK__") && !plain(name))
+        .map(|name| At::variable(name).error("", "has a name that no setting has: use VOXTRUNK__SECTION__NAME"))
+        .collect();
+    if !odd.is_empty() {
+        return Err(odd);
+    }
     let environment = Environment::with_prefix(PREFIX)
         .prefix_separator(SEPARATOR)
         .separator(SEPARATOR)
@@ -60,7 +70,14 @@ fn locate(source: &str, merged: config::Value, written: Option<&Value>, path: &s
                 }
                 (key, Entry { key_at, node })
             };
-            Value::Table(entries.into_iter().map(locate_entry).collect())
+            let table: Table = entries.into_iter().map(locate_entry).collect();
+            // A table that only the environment made is where its variables are.
+            if written.is_none()
+                && let Some(entry) = table.values().find(|entry| entry.node.at.environment)
+            {
+                return Node { at: entry.node.at.clone(), value: Value::Table(table) };
+            }
+            Value::Table(table)
         }
         ValueKind::Array(items) => match written {
             // Lists are replaced whole, so a list that is not the environment's is the file's.

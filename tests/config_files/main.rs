@@ -5,5 +5,6 @@ mod book;
 mod commands;
 mod dialplans;
 mod documents;
+mod mutations;
 mod settings;
 mod world;

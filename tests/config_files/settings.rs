@@ -167,8 +167,8 @@ fn the_environment_wins_over_the_file_and_is_checked_alike() {
         [
             "environment variable VOXTRUNK__LIMITS__MAX_CALLS: limits.max_calls: expected an integer (without quotes), \
              but this is \"lots\"",
+            "environment variable VOXTRUNK__SIPP__LISTEN: sipp: unknown field; did you mean \"sip\"?",
             "environment variable VOXTRUNK__SIP__LISTN: sip.listn: unknown field; did you mean \"listen\"?",
-            "v.toml: sipp: unknown field; did you mean \"sip\"?",
         ]
     );
 }
