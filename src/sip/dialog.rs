@@ -200,13 +200,13 @@ fn is_token(text: &str) -> bool {
 
 /// The socket address of a URI whose host is an IP literal and whose transport is the dialog's.
 fn address(uri: &Uri, transport: Transport) -> Option<SocketAddr> {
+    let secure = transport == Transport::Tls;
     let named = uri.param("transport").flatten().unwrap_or(transport.via_token());
-    if !named.eq_ignore_ascii_case(transport.via_token())
-        && !(transport == Transport::Tls && named.eq_ignore_ascii_case("tcp"))
-    {
+    // RFC 5630 §3.1.4: `transport=tcp` is also said of TLS.
+    let same = named.eq_ignore_ascii_case(transport.via_token()) || (secure && named.eq_ignore_ascii_case("tcp"));
+    if !same {
         return None;
     }
-    let secure = transport == Transport::Tls;
     if uri.scheme() == "sips" && !secure {
         return None;
     }

@@ -119,7 +119,7 @@ pub enum UaCommand {
         session: SessionId,
         reason: Option<Reason>,
     },
-    /// Places a call. `session` is from [`UserAgent::new_session_id`]. `flow.conn` 0 opens a stream.
+    /// Places a call; how long it may ring is the owner's to bound. `session` is from [`UserAgent::new_session_id`]. `flow.conn` 0 opens a stream.
     Invite {
         session: SessionId,
         flow: Flow,

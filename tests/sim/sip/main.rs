@@ -1,6 +1,6 @@
 //! The SIP user agent in virtual time: no sockets, no sleeps.
 //!
-//! `transactions`, `callee`, `caller`, `dialogs`, `races`, `transfer`: one user agent against messages written by hand, exact times.
+//! `transactions`, `callee`, `caller`, `dialogs`, `reinvites`, `races`, `transfer`: one user agent against messages written by hand, exact times.
 //! `torture`: RFC 4475 at the user agent. `network`: two user agents joined by a bad network, many seeds. `programs`: random
 //! programs of messages, time and commands; nothing may stay and nothing may happen twice.
 
@@ -11,6 +11,7 @@ mod kit;
 mod network;
 mod programs;
 mod races;
+mod reinvites;
 mod torture;
 mod transactions;
 mod transfer;

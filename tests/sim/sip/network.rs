@@ -26,7 +26,7 @@ struct Weather {
 
 enum Happening {
     Arrives { side: usize, bytes: Bytes },
-    Does { side: usize, command: UaCommand },
+    Does { side: usize, command: Box<UaCommand> },
 }
 
 /// What one owner has seen of one session.
@@ -104,7 +104,7 @@ impl World {
 
     fn soon(&mut self, most_ms: u64, side: usize, command: UaCommand) {
         let after = self.rng.random_range(0..=most_ms);
-        self.plan(after, Happening::Does { side, command });
+        self.plan(after, Happening::Does { side, command: Box::new(command) });
     }
 
     fn seen(&mut self, side: usize, session: SessionId) -> &mut Seen {
@@ -247,10 +247,13 @@ impl World {
             };
             self.seen(side, session);
             let start = self.rng.random_range(0..1_000);
-            self.plan(start, Happening::Does { side, command: invite });
+            self.plan(start, Happening::Does { side, command: Box::new(invite) });
             if self.rng.random_bool(0.4) {
                 let after = start + self.rng.random_range(0..6_000);
-                self.plan(after, Happening::Does { side, command: UaCommand::Hangup { session, reason: None } });
+                self.plan(
+                    after,
+                    Happening::Does { side, command: Box::new(UaCommand::Hangup { session, reason: None }) },
+                );
             }
         }
     }
@@ -277,7 +280,7 @@ impl World {
                         self.sides[side].handle_message(self.now, flow, message);
                         self.drain(side);
                     }
-                    Some(Happening::Does { side, command }) => self.do_it(side, command),
+                    Some(Happening::Does { side, command }) => self.do_it(side, *command),
                     None => {}
                 }
             } else {

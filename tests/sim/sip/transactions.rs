@@ -251,6 +251,20 @@ fn matching_without_cookie() {
     }
 }
 
+/// TXN-07: an RFC 2543 peer acknowledges a 2xx with the very Via of its INVITE.
+#[test]
+fn ack_of_a_2xx_without_cookie() {
+    let mut bench = Bench::new();
+    let mut peer = Peer::new();
+    bench.hear(peer.with_branch("INVITE", 1, "1", "", SDP));
+    let session = incoming(&bench);
+    bench.tell(UaCommand::Accept { session, sdp: sdp() });
+    peer.learn(&bench.last());
+    bench.at(10).hear(peer.with_branch("ACK", 1, "1", "", ""));
+    bench.at(60_000);
+    assert_eq!((bench.log(), bench.told()), (vec![], vec!["0 incoming".to_owned(), "10 established".to_owned()]));
+}
+
 /// TXN-08: the same INVITE by another path is merged: 482.
 #[test]
 fn merged_invite() {
