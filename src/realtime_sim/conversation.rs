@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// More than any call needs; a client in a loop is stopped here.
 const MOST_ITEMS: usize = 10_000;
 /// Audio kept for `retrieve`; the oldest goes first.
-const MOST_AUDIO: usize = 16 << 20;
+const MOST_AUDIO: usize = 4 << 20;
 
 /// One item.
 #[derive(Clone, Debug)]

@@ -5,10 +5,10 @@ use super::settings::{Settings, TurnDetection};
 use super::shape::Refused;
 use super::vad::{Border, Vad};
 
-/// Audio a client may send without a commit when it does its own turn taking.
+/// Audio held for one turn. A client that does its own turn taking must commit before; under VAD the oldest goes.
 const MOST_HELD: usize = 32 << 20;
 /// Audio held while nobody speaks, for a manual commit beside the VAD.
-const QUIET_MS: u64 = 30_000;
+const QUIET_MS: u64 = 5_000;
 /// `commit` needs this much.
 const LEAST_COMMIT_MS: u64 = 100;
 
@@ -65,7 +65,10 @@ impl Ears {
     /// Takes audio in; appends the borders of turns it brought. A start's `onset_ms` includes the padding then.
     pub fn append(&mut self, audio: &[u8], borders: &mut Vec<Border>) -> Result<(), Refused> {
         if self.held.len() + audio.len() > MOST_HELD {
-            return Err(Refused::new("invalid_value", "The input audio buffer is full. Commit or clear it."));
+            if self.vad.is_none() {
+                return Err(Refused::new("invalid_value", "The input audio buffer is full. Commit or clear it."));
+            }
+            self.held.drain(..self.held.len() / 4 * 2);
         }
         let held_before_ms = self.held_from_ms();
         self.received += audio.len() as u64;

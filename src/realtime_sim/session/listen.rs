@@ -7,6 +7,9 @@ use super::{Session, Transcript};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
+/// Transcripts on their way; a client that commits faster than that gets none for the rest.
+const MOST_TRANSCRIPTS: usize = 64;
+
 impl Session {
     /// Base64 audio of the caller.
     pub(super) fn append(&mut self, now: Instant, base64: &str) -> Result<(), Refused> {
@@ -107,7 +110,7 @@ impl Session {
         self.announce(&item_id, true);
         let Some(interrupting) = turn else { return };
         let heard = self.script.heard_turn(interrupting);
-        if self.settings.transcription().is_some() {
+        if self.settings.transcription().is_some() && self.transcripts.len() < MOST_TRANSCRIPTS {
             let text = heard.unwrap_or_else(|| format!("(speech, {:.1} s)", audio_ms as f64 / 1_000.0));
             let due = now + self.scenario.server.transcribe;
             self.transcripts.push_back(Transcript { due, item_id, text, audio_ms });
