@@ -71,11 +71,11 @@ impl Call {
                 let said = self.segments.text(segment, text);
                 self.said(said);
             }
-            AgentEvent::CallerSpeechStarted { .. } => self.caller_starts(now),
+            AgentEvent::CallerSpeechStarted { turn, .. } => self.caller_starts(now, turn),
             AgentEvent::CallerSpeechStopped { .. } => self.caller_stops(now),
-            AgentEvent::CallerText { text, .. } => {
+            AgentEvent::CallerText { turn, text } => {
                 if let Some(record) = &mut self.record {
-                    record.said(self.turns.caller_began().unwrap_or(now), "caller", &text);
+                    record.said(self.turns.caller_began(turn).unwrap_or(now), "caller", &text);
                 }
                 self.note(CallEvent::CallerSaid(Pii(text)));
             }
@@ -176,9 +176,9 @@ impl Call {
 
     // ---- the caller's voice
 
-    fn caller_starts(&mut self, now: Instant) {
+    fn caller_starts(&mut self, now: Instant, turn: u64) {
         self.caller_speaks = true;
-        self.turns.caller_starts(now);
+        self.turns.caller_starts(now, turn);
         self.silence.heard();
         self.note(CallEvent::CallerSpeaks);
         if automatic(&self.plan.turn_detection).1 {

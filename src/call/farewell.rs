@@ -87,6 +87,11 @@ impl Call {
         }
     }
 
+    /// Words were asked for and have not begun.
+    pub(super) fn awaits_last_words(&self) -> bool {
+        matches!(&self.phase, Phase::Ending(f) if matches!(f.wait, Wait::Words { .. }))
+    }
+
     /// A response began or ended.
     pub(super) fn farewell_response(&mut self, began: bool) {
         let Phase::Ending(farewell) = &mut self.phase else { return };
@@ -195,6 +200,12 @@ impl Call {
             Due::Goodbye => {
                 let end = CallEnd::new(EndedBy::Agent, Cause::MaxCall);
                 self.say_goodbye(now, self.plan.limits.goodbye.clone(), end);
+            }
+            // While a transfer runs the telephone system may have taken the caller's media elsewhere already.
+            Due::NoMedia if self.transfer.is_some() => {
+                if let Some(limits) = &mut self.limits {
+                    limits.set_receiving(now, true);
+                }
             }
             Due::NoMedia => {
                 let end = CallEnd::new(EndedBy::Fault, Cause::NoMedia);

@@ -8,6 +8,7 @@ use super::downlink::Frame;
 use super::farewell::Farewell;
 use super::filler::Filler;
 use super::limits::LimitClock;
+use super::link::Socket;
 use super::media::Media;
 use super::record::Record;
 use super::segments::Segments;
@@ -18,8 +19,8 @@ use super::turn::Turns;
 use super::{CallEnd, CallEvent, CallParams, Input, MediaPolicy, Output};
 use crate::config::dialplan::Dialplan;
 use crate::observe::pii::Pii;
-use crate::realtime::session::{Session, SessionFault, SessionOutput, SessionParams};
-use crate::realtime::{AudioFormat, CommandId, Endpoint, Greeting, Intent};
+use crate::realtime::session::Session;
+use crate::realtime::{AudioFormat, Endpoint, Greeting, Intent};
 use crate::sip::offer_answer::Negotiation;
 use crate::sip::user_agent::{SessionId, UaCommand};
 use bytes::Bytes;
@@ -41,15 +42,6 @@ pub(super) enum Phase {
     Ended,
 }
 
-/// The WebSocket as the owner holds it for us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Socket {
-    None,
-    Opening { deadline: Instant },
-    Open,
-    Closed,
-}
-
 /// The machine.
 pub struct Call {
     pub(super) plan: Arc<Dialplan>,
@@ -59,8 +51,8 @@ pub struct Call {
     pub(super) apology: Option<Arc<[i16]>>,
     pub(super) policy: MediaPolicy,
     pub(super) seed: u64,
-    endpoint: Endpoint,
-    ready_timeout: Duration,
+    pub(super) endpoint: Endpoint,
+    pub(super) ready_timeout: Duration,
     pub(super) format: AudioFormat,
 
     pub(super) phase: Phase,
@@ -73,8 +65,8 @@ pub struct Call {
     pub(super) media: Option<Media>,
 
     pub(super) socket: Socket,
-    session: Option<Box<Session>>,
-    session_timeout: Option<Instant>,
+    pub(super) session: Option<Box<Session>>,
+    pub(super) session_timeout: Option<Instant>,
     /// The session is configured and not over.
     pub(super) ready: bool,
     pub(super) greeted: bool,
@@ -155,25 +147,13 @@ impl Call {
             Input::Sip(event) => self.sip_event(now, event),
             Input::Rtp { from, datagram } => self.datagram(now, from, datagram),
             Input::RealtimeOpen => self.realtime_open(now),
-            Input::RealtimeFailed(fault) => {
-                if matches!(self.socket, Socket::Opening { .. }) {
-                    self.socket = Socket::Closed;
-                    self.realtime_failed(now, fault);
-                }
-            }
+            Input::RealtimeFailed(fault) => self.realtime_refused(now, fault),
             Input::RealtimeText(text) => {
                 if let Some(session) = &mut self.session {
                     session.handle_text(now, text);
                 }
             }
-            Input::RealtimeClosed { code, reason } => {
-                if self.socket == Socket::Open {
-                    self.socket = Socket::Closed;
-                    if let Some(session) = &mut self.session {
-                        session.handle_close(now, code, reason);
-                    }
-                }
-            }
+            Input::RealtimeClosed { code, reason } => self.realtime_closed(now, code, reason),
             Input::Tool { id, result } => self.tool_finished(now, id, result),
             Input::Close(end) => self.hang_up(now, end),
         }
@@ -269,81 +249,6 @@ impl Call {
         self.media.as_ref().is_some_and(Media::is_hold)
     }
 
-    // ---- the Realtime connection
-
-    pub(super) fn open_realtime(&mut self, now: Instant, connect_timeout: Duration) {
-        // The owner gives up first; this is for an owner that never answers.
-        self.socket = Socket::Opening { deadline: now + connect_timeout + Duration::from_secs(1) };
-        self.put(Output::OpenRealtime);
-    }
-
-    fn realtime_open(&mut self, now: Instant) {
-        if !matches!(self.socket, Socket::Opening { .. }) {
-            return;
-        }
-        self.socket = Socket::Open;
-        let params = SessionParams {
-            endpoint: self.endpoint.clone(),
-            agent: super::agent::spec(&self.plan, self.format),
-            ready_timeout: self.ready_timeout,
-        };
-        self.session = Some(Box::new(Session::new(now, params)));
-    }
-
-    fn realtime_clock(&mut self, now: Instant) {
-        if self.is_ended() {
-            return;
-        }
-        match self.socket {
-            Socket::Opening { deadline } if now >= deadline => {
-                self.close_socket();
-                self.realtime_failed(now, SessionFault::Timeout);
-            }
-            Socket::Open if self.session_timeout.is_some_and(|t| t <= now) => {
-                self.session_timeout = None;
-                if let Some(session) = &mut self.session {
-                    session.handle_timeout(now);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Session outputs → ours.
-    fn pump(&mut self, now: Instant) {
-        while let Some(session) = &mut self.session {
-            if matches!(self.phase, Phase::Ended) {
-                return;
-            }
-            match session.poll_output() {
-                SessionOutput::Send(text) => {
-                    if self.socket == Socket::Open {
-                        self.put(Output::RealtimeText(text));
-                    }
-                }
-                SessionOutput::Event(event) => self.agent_event(now, event),
-                SessionOutput::Disconnect => self.close_socket(),
-                SessionOutput::Timeout(at) => {
-                    self.session_timeout = at.filter(|_| self.socket == Socket::Open);
-                    return;
-                }
-            }
-        }
-    }
-
-    pub(super) fn close_socket(&mut self) {
-        if matches!(self.socket, Socket::Opening { .. } | Socket::Open) {
-            self.socket = Socket::Closed;
-            self.put(Output::CloseRealtime);
-        }
-    }
-
-    /// Asks the session; `None` when there is none that could do it.
-    pub(super) fn intent(&mut self, now: Instant, intent: Intent) -> Option<CommandId> {
-        let session = self.session.as_mut().filter(|_| self.ready)?;
-        Some(session.intent(now, intent))
-    }
-
     // ---- caller audio
 
     fn datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
@@ -402,13 +307,21 @@ impl Call {
         }
     }
 
+    /// A soft tone while the caller waits for the agent.
     fn filler_clock(&mut self, now: Instant) {
-        let pending = self.turns.is_awaited(now) || self.response_active || self.tools.is_running();
-        let pending = pending || self.transfer.as_ref().is_some_and(Transfer::keeps_waiting);
+        let owed = match self.phase {
+            Phase::Ending(_) => self.awaits_last_words(),
+            Phase::Ringing | Phase::Ended => false,
+            Phase::Talking => {
+                self.response_active
+                    || self.tools.is_running()
+                    || self.turns.is_awaited(now)
+                    || self.transfer.as_ref().is_some_and(Transfer::keeps_waiting)
+            }
+        };
         let Some(media) = &mut self.media else { return };
         let quiet = media.downlink.queued_ms() == 0 && !media.is_hold() && !self.caller_speaks;
-        let last_words = matches!(self.phase, Phase::Ending(_));
-        let tone = self.filler.update(now, pending && quiet && self.established && !last_words);
+        let tone = self.filler.update(now, owed && quiet && self.established);
         media.downlink.set_tone(tone);
     }
 

@@ -5,6 +5,7 @@
 //! | file | concern |
 //! |---|---|
 //! | `machine` | the struct, `handle`, `poll_output`, the timers |
+//! | `link` | the Realtime connection and the session on it |
 //! | `signalling` | SIP events: answer, ACK, re-INVITE, hold, BYE |
 //! | `media` | what offer/answer agreed on, as receiver + uplink + downlink |
 //! | `uplink` | caller → model, on the clock of the wall (stall clock) |
@@ -25,6 +26,7 @@ mod fallback;
 mod farewell;
 mod filler;
 mod limits;
+mod link;
 mod machine;
 mod media;
 mod record;

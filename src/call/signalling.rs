@@ -68,7 +68,9 @@ impl Call {
         }
         self.answered = Some(now);
         self.phase = Phase::Talking;
-        self.limits = Some(LimitClock::new(now, &self.plan.limits));
+        let mut limits = LimitClock::new(now, &self.plan.limits);
+        limits.set_receiving(now, self.media.as_ref().is_none_or(Media::hears_caller));
+        self.limits = Some(limits);
         if let Some(record) = &mut self.record {
             record.answered(now);
         }

@@ -84,6 +84,11 @@ impl Call {
             Err(why) => return self.answer_tool(now, id, name, now, false, error(&why), false),
         };
         match action {
+            // A BYE now would tear down what is being set up for the caller.
+            ToolAction::Hangup { .. } if self.transfer.is_some() => {
+                let output = error("a transfer is running; the call ends by itself when it succeeds");
+                self.answer_tool(now, id, name, now, false, output, true);
+            }
             ToolAction::Hangup { .. } => {
                 let output = r#"{"status":"hanging up"}"#.to_owned();
                 self.answer_tool(now, id, name, now, true, output, true);

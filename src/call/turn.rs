@@ -4,10 +4,13 @@
 //! (`speech_stopped`); turns nobody asked for by voice (greeting, check-in) have no latency.
 
 use crate::observe::cdr::TurnRecord;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Records kept; a call with more turns than that keeps the first ones.
 const KEPT: usize = 2_000;
+/// Caller turns whose begin is remembered.
+const CALLER_TURNS: usize = 32;
 /// A noise that counted as speech may never be answered.
 const LONGEST: Duration = Duration::from_secs(15);
 
@@ -19,7 +22,7 @@ pub(super) struct Turns {
     stopped: Option<Instant>,
     /// As `stopped`, for what was asked by other means (greeting, digits, tool results).
     asked: Option<Instant>,
-    caller_began: Option<Instant>,
+    began: VecDeque<(u64, Instant)>,
     /// The next audio begins a turn.
     fresh: bool,
     /// Of the running turn: where its clock began, and whether its first packet is still to come.
@@ -32,13 +35,16 @@ fn ms(from: Option<Instant>, to: Instant) -> Option<u64> {
 }
 
 impl Turns {
-    pub fn caller_starts(&mut self, now: Instant) {
+    pub fn caller_starts(&mut self, now: Instant, turn: u64) {
         (self.stopped, self.asked) = (None, None);
-        self.caller_began = Some(now);
+        if self.began.len() == CALLER_TURNS {
+            self.began.pop_front();
+        }
+        self.began.push_back((turn, now));
     }
-    /// When the caller last began to speak.
-    pub fn caller_began(&self) -> Option<Instant> {
-        self.caller_began
+    /// When a turn of the caller began: its transcript may come much later.
+    pub fn caller_began(&self, turn: u64) -> Option<Instant> {
+        self.began.iter().rev().find(|(t, _)| *t == turn).map(|(_, at)| *at)
     }
     /// The agent was asked to speak, though not by voice.
     pub fn expect_answer(&mut self, now: Instant) {
@@ -106,7 +112,7 @@ mod tests {
         turns.response_started();
         turns.audio(at(0));
         assert_eq!(turns.packet(at(20)), Some(None), "a greeting has no latency");
-        turns.caller_starts(at(500));
+        turns.caller_starts(at(500), 1);
         turns.caller_stops(at(1000));
         turns.response_started();
         turns.audio(at(1400));

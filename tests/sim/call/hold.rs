@@ -112,3 +112,16 @@ fn an_empty_reinvite() {
     world.run(secs(1));
     assert!(world.ended.is_none());
 }
+
+/// An INVITE that is on hold from the start: no greeting and no time-out before the resume, the whole greeting after it.
+#[test]
+fn on_hold_from_the_start() {
+    let mut world = World::setup().with(|s| s.offer = Some(offer("0 8 101", 1, "inactive"))).ring();
+    world.answered_within(ms(300));
+    world.peer.voice = Voice::Off;
+    world.run(secs(60));
+    assert!(world.ended.is_none() && world.service.sent("response.create").is_empty(), "{world}");
+    world.peer.voice = Voice::Silent;
+    world.reinvite(2, "sendrecv").run(secs(3));
+    assert!((995..=1_005).contains(&world.peer.speech_ms()), "{}", world.peer.speech_ms());
+}

@@ -104,3 +104,17 @@ fn shutdown() {
     assert_eq!(world.ends_within(ms(0)).cdr.sip_status, 503);
     assert!(world.command(|c| matches!(c, UaCommand::Reject { status: 503, .. })).is_some());
 }
+
+/// Invariant 11: a goodbye that is slow to come is announced by the waiting tone, and bounded.
+#[test]
+fn slow_goodbye() {
+    let mut world = World::setup().plan(|p| p.limits.max_call = secs(120)).talk();
+    world.service.think = secs(4);
+    world.service.replies.push_back(Reply::Speech(1_000, "Goodbye."));
+    world.until("goodbye", secs(110), |w| w.noted(|e| *e == CallEvent::Goodbye));
+    let said = world.now;
+    world.ends_within(secs(15));
+    let bye = world.bye_at().expect("a BYE");
+    assert!(world.peer.longest_silence(said, bye) <= secs(2));
+    assert!(world.peer.speech_ms_since(said) >= 995);
+}

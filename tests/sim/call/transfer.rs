@@ -117,3 +117,40 @@ fn attempts_are_limited() {
     }
     assert!(told(&world).is_some_and(|t| t.contains("too many")));
 }
+
+/// A hangup that the model asks for in the same breath does not tear down the transfer.
+#[test]
+fn hangup_while_transferring() {
+    let mut world = referred("sales");
+    world.service.reply(world.now, crate::service::Reply::Tool("hang_up", json!({})));
+    world.run(secs(3));
+    assert!(world.ended.is_none() && world.bye_at().is_none());
+    outcome(&mut world, ReferOutcome::Final(200));
+    assert_eq!(world.ends_within(ms(0)).end.cause, Cause::Transferred);
+}
+
+/// A telephone system that takes the caller's media away while it connects them has not lost the caller.
+#[test]
+fn media_stops_while_transferring() {
+    let mut world = referred("sales");
+    outcome(&mut world, ReferOutcome::Accepted);
+    world.peer.voice = crate::peer::Voice::Off;
+    world.run(secs(25));
+    assert!(world.ended.is_none(), "{world}");
+    outcome(&mut world, ReferOutcome::Final(200));
+    assert_eq!(world.ends_within(ms(0)).end.cause, Cause::Transferred);
+}
+
+/// The Realtime side is lost while a transfer runs: it goes on, and its failure is the apology.
+#[test]
+fn session_lost_while_transferring() {
+    for works in [true, false] {
+        let mut world = referred("sales");
+        outcome(&mut world, ReferOutcome::Accepted);
+        world.realtime_breaks().run(secs(1));
+        let from = world.now;
+        outcome(&mut world, ReferOutcome::Final(if works { 200 } else { 486 }));
+        assert_eq!(world.ends_within(secs(10)).end.cause.label(), "realtime_lost");
+        assert_eq!(world.peer.first_loud_since(from).is_some(), !works);
+    }
+}

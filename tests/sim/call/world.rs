@@ -267,6 +267,7 @@ impl World {
                     self.ended = Some((self.now, *record));
                 }
                 Output::Timeout(at) => {
+                    assert!(at.is_none_or(|at| at > self.instant()), "a deadline that stays due\n{self}");
                     self.deadline = at;
                     return;
                 }
