@@ -205,8 +205,13 @@ impl Call {
         self.barge_in(now);
     }
 
+    /// Whether an entry would reach the model now.
+    pub(super) fn takes_digits(&self) -> bool {
+        self.ready && self.is_talking() && !self.on_hold()
+    }
+
     pub(super) fn digit_clock(&mut self, now: Instant) {
-        if !self.ready || !self.is_talking() || self.on_hold() {
+        if !self.takes_digits() {
             return;
         }
         if let Some(entry) = self.digits.take(now) {

@@ -226,7 +226,7 @@ impl Call {
             opening,
             self.session_timeout,
             self.media.as_ref().and_then(Media::timeout),
-            self.digits.timeout(),
+            self.digits.timeout().filter(|_| self.takes_digits()),
             self.tools.timeout(),
             self.limits.as_ref().and_then(|l| l.timeout(last_packet)),
             self.silence.timeout(),

@@ -13,7 +13,7 @@ use voxtrunk::realtime::session::SessionFault;
 use voxtrunk::sip::user_agent::{ReferOutcome, SessionEnd, UaEvent};
 use voxtrunk::tools::http::ToolResult;
 
-const CALLS: u64 = 150;
+const CALLS: u64 = 60;
 const INPUTS: usize = 250;
 
 /// Whatever comes, in whatever order, the call does not panic, and it ends exactly once.
