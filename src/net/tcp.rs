@@ -137,3 +137,92 @@ async fn serve(
 async fn write(stream: &mut TcpStream, bytes: &[u8], limit: Duration) -> bool {
     matches!(timeout(limit, stream.write_all(bytes)).await, Ok(Ok(())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::listen::bind_sip;
+    use crate::sip::Transport;
+    use std::net::SocketAddr;
+    use tokio::net::TcpListener;
+
+    const OPTIONS: &str = "OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/TCP a;branch=z9hG4bK1\r\nContent-Length: 0\r\n\r\n";
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn deadlines() -> StreamDeadlines {
+        StreamDeadlines { first_message: LONG, message: LONG, idle: LONG, write: LONG, connect: LONG }
+    }
+
+    /// A served connection: the peer's end, its events, its write queue.
+    async fn pair(deadlines: StreamDeadlines) -> (TcpStream, mpsc::Receiver<StreamEvent>, mpsc::Sender<Bytes>) {
+        let listeners = bind_sip(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let listener = TcpListener::from_std(listeners.tcp).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "the peer's end of a test connection")]
+        let peer = TcpStream::connect(listeners.addr).await.unwrap();
+        let (stream, remote) = listener.accept().await.unwrap();
+        let flow = Flow { transport: Transport::Tcp, local: listeners.addr, remote, conn: 1 };
+        let (events_in, events) = mpsc::channel(8);
+        let (writes, queue) = mpsc::channel(8);
+        #[expect(clippy::disallowed_methods, reason = "in production signalling spawns it")]
+        tokio::spawn(accepted(stream, flow, queue, events_in, deadlines));
+        (peer, events, writes)
+    }
+
+    async fn next(events: &mut mpsc::Receiver<StreamEvent>) -> StreamEvent {
+        timeout(LONG, events.recv()).await.expect("an event in time").expect("an event")
+    }
+
+    /// TRN-09: a connection that says nothing, or never finishes a message, is closed at its deadline.
+    #[tokio::test]
+    async fn slow_peers_are_closed() {
+        let short = Duration::from_millis(50);
+        let (_peer, mut events, _writes) = pair(StreamDeadlines { first_message: short, ..deadlines() }).await;
+        assert!(matches!(next(&mut events).await, StreamEvent::Closed { .. }));
+        let (mut peer, mut events, _writes) = pair(StreamDeadlines { message: short, ..deadlines() }).await;
+        peer.write_all(OPTIONS.as_bytes()).await.unwrap();
+        assert!(matches!(next(&mut events).await, StreamEvent::Message { .. }));
+        peer.write_all(b"OPTIONS sip:x").await.unwrap();
+        assert!(matches!(next(&mut events).await, StreamEvent::Closed { .. }));
+        let mut end = Vec::new();
+        timeout(LONG, peer.read_to_end(&mut end)).await.expect("closed in time").ok();
+        assert!(end.is_empty());
+    }
+
+    /// TRN-05: a double CRLF is answered by a single one, and is no message.
+    #[tokio::test]
+    async fn a_ping_is_answered() {
+        let (mut peer, mut events, _writes) = pair(deadlines()).await;
+        peer.write_all(b"\r\n\r\n").await.unwrap();
+        let mut pong = [0; 2];
+        timeout(LONG, peer.read_exact(&mut pong)).await.unwrap().unwrap();
+        assert_eq!(&pong, b"\r\n");
+        peer.write_all(OPTIONS.as_bytes()).await.unwrap();
+        let StreamEvent::Message { bytes, .. } = next(&mut events).await else { panic!("closed") };
+        assert_eq!(bytes, OPTIONS);
+    }
+
+    /// What was queued before the connection left the table is still sent.
+    #[tokio::test]
+    async fn the_queue_is_sent_before_the_end() {
+        let (mut peer, mut events, writes) = pair(deadlines()).await;
+        for part in ["one ", "two"] {
+            writes.send(Bytes::from_static(part.as_bytes())).await.unwrap();
+        }
+        drop(writes);
+        let mut all = String::new();
+        timeout(LONG, peer.read_to_string(&mut all)).await.unwrap().unwrap();
+        assert_eq!(all, "one two");
+        assert!(matches!(next(&mut events).await, StreamEvent::Closed { .. }));
+    }
+
+    /// TRN-11: a connection that cannot be opened is told.
+    #[tokio::test]
+    async fn a_refused_connection_is_closed() {
+        let gone = bind_sip(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap().addr;
+        let flow = Flow { transport: Transport::Tcp, local: gone, remote: gone, conn: 7 };
+        let (events_in, mut events) = mpsc::channel(1);
+        let (_writes, queue) = mpsc::channel(1);
+        dialled(flow, queue, events_in, deadlines()).await;
+        assert!(matches!(next(&mut events).await, StreamEvent::Closed { flow: f } if f == flow));
+    }
+}

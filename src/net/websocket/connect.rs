@@ -148,3 +148,121 @@ fn fault(error: Error, host: &str) -> SessionFault {
         _ => SessionFault::Connect(why),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::websocket::Incoming;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+
+    /// A server that reads one request, hands it out, and answers by `answer`.
+    #[expect(clippy::disallowed_methods, reason = "the other end of a test connection")]
+    fn service(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> (String, mpsc::Receiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}/v1/realtime?model=m", listener.local_addr().unwrap());
+        let (seen, requests) = mpsc::channel();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = String::new();
+            while !request.ends_with("\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.push(byte[0] as char);
+            }
+            let _ = stream.write_all(&answer(&request));
+            let _ = seen.send(request);
+            // Held open until the client goes.
+            let _ = stream.read(&mut [0; 64]);
+        });
+        (url, requests)
+    }
+
+    fn target(url: &str) -> Target {
+        Target {
+            handshake: Handshake {
+                url: url.into(),
+                headers: vec![("OpenAI-Beta".into(), "realtime=v1".into())],
+                key: KeyHeader::Bearer,
+            },
+            key: None,
+            tls: TlsConfig::new(None).unwrap(),
+            timeout: Duration::from_secs(5),
+        }
+    }
+
+    fn refusing(status: &'static str) -> String {
+        service(move |_| format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nno").into_bytes()).0
+    }
+
+    /// R2: the status of the refusal says whose fault it is.
+    #[tokio::test]
+    async fn statuses_become_faults() {
+        type Check = fn(&SessionFault) -> bool;
+        let cases: [(&str, Check); 5] = [
+            ("401 Unauthorized", |f| matches!(f, SessionFault::Unauthorised(why) if why.contains("401"))),
+            ("403 Forbidden", |f| matches!(f, SessionFault::Unauthorised(_))),
+            ("404 Not Found", |f| matches!(f, SessionFault::NotFound(_))),
+            ("429 Too Many Requests", |f| matches!(f, SessionFault::RateLimited(_))),
+            ("500 Internal Server Error", |f| matches!(f, SessionFault::Connect(why) if why.contains("500"))),
+        ];
+        for (status, is_right) in cases {
+            let fault = connect(target(&refusing(status))).await.unwrap_err();
+            assert!(is_right(&fault), "{status}: {fault:?}");
+        }
+    }
+
+    /// The key goes into its header and nowhere else; our headers go along; what follows the 101 at once is not lost.
+    #[tokio::test]
+    async fn the_key_is_put_in_at_the_handshake() {
+        let (url, requests) = service(|request| {
+            let key = request.lines().find_map(|l| l.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+            let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+            let head = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+            );
+            // One unmasked text frame of two bytes, in the same segment.
+            [head.as_bytes(), &[0x81, 2], b"hi"].concat()
+        });
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        std::fs::write(&path, "s3cret\n").unwrap();
+        let target = Target { key: Some(SecretRef::File(path)), ..target(&url) };
+        assert!(!format!("{target:?}").contains("s3cret"));
+        let mut socket = connect(target).await.unwrap();
+        let request = requests.recv().unwrap();
+        let has = |line: &str| request.lines().any(|l| l.eq_ignore_ascii_case(line));
+        assert!(request.starts_with("GET /v1/realtime?model=m HTTP/1.1\r\n"), "{request}");
+        assert!(has("Authorization: Bearer s3cret"), "{request}");
+        assert!(has("OpenAI-Beta: realtime=v1"), "{request}");
+        socket.begin_reads();
+        let Incoming::Text(text) = socket.read() else { panic!("the first message was lost") };
+        assert_eq!(text.as_str(), "hi");
+        assert_eq!(socket.read(), Incoming::Empty);
+    }
+
+    /// R1: each way of not connecting is a `Connect` fault with the place in it, before the deadline.
+    #[tokio::test]
+    async fn what_cannot_be_reached_is_said() {
+        let (silent, _requests) = service(|_| Vec::new());
+        let mut silent = target(&silent);
+        silent.timeout = Duration::from_millis(200);
+        let gone = crate::net::listen::bind_sip("127.0.0.1:0".parse().unwrap()).unwrap().addr;
+        for target in
+            [silent, target(&format!("ws://{gone}/")), target("ws://does-not-exist.invalid/"), target("http://x/")]
+        {
+            let url = target.handshake.url.clone();
+            let fault = connect(target).await.unwrap_err();
+            assert!(matches!(&fault, SessionFault::Connect(why) if !why.is_empty()), "{url}: {fault:?}");
+        }
+    }
+
+    #[test]
+    fn places_have_their_default_ports() {
+        let place = |url| super::place(url).map(|p| (p.host, p.port, p.tls));
+        assert_eq!(place("wss://api.openai.com/v1").unwrap(), ("api.openai.com".into(), 443, true));
+        assert_eq!(place("ws://[::1]:8080/").unwrap(), ("::1".into(), 8080, false));
+        assert!(place("ftp://x/").is_err());
+    }
+}

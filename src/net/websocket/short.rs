@@ -98,3 +98,76 @@ impl Write for Short<TcpStream> {
         self.socket.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[expect(clippy::disallowed_methods, reason = "both ends of a test connection")]
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (listener.accept().unwrap().0, peer)
+    }
+
+    #[test]
+    fn a_short_read_ends_the_round() {
+        let (ours, mut peer) = pair();
+        let mut short = Short::new(ours);
+        peer.write_all(b"abc").unwrap();
+        let mut buffer = [0; 8];
+        // The socket still blocks here, so that this waits for the bytes to arrive.
+        assert_eq!(short.read(&mut buffer).unwrap(), 3);
+        peer.write_all(b"def").unwrap();
+        assert_eq!(short.read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        short.begin();
+        assert_eq!(short.read(&mut buffer).unwrap(), 3);
+        assert_eq!(&buffer[..3], b"def");
+    }
+
+    #[test]
+    fn the_end_of_the_stream_is_seen_again_and_again() {
+        let (ours, peer) = pair();
+        let mut short = Short::new(ours);
+        drop(peer);
+        for _ in 0..3 {
+            assert_eq!(short.read(&mut [0; 8]).unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn a_flood_ends_its_round_at_its_share() {
+        let (ours, mut peer) = pair();
+        let writer = std::thread::Builder::new().spawn(move || {
+            let _ = peer.write_all(&vec![0; 2 * ROUND_BYTES]);
+        });
+        let mut short = Short::new(ours);
+        let mut taken = 0;
+        // A buffer of one byte is always filled: no short read can end this round.
+        while short.read(&mut [0; 1]).is_ok() {
+            taken += 1;
+        }
+        assert_eq!(taken, ROUND_BYTES);
+        drop(short);
+        writer.unwrap().join().unwrap();
+    }
+
+    /// R1: a service that drips bytes gains nothing.
+    #[test]
+    fn a_deadline_holds_over_many_reads() {
+        let (ours, mut peer) = pair();
+        let start = clock::now();
+        let mut short = Short::until(ours, start + Duration::from_millis(150));
+        let mut reads = 0;
+        let error = loop {
+            peer.write_all(b"x").unwrap();
+            match short.read(&mut [0; 1]) {
+                Ok(_) => reads += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert!(reads > 0 && clock::now() - start < Duration::from_secs(5));
+    }
+}
