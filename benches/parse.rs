@@ -36,11 +36,23 @@ fn invite() -> Bytes {
     Bytes::from(format!("{head}Content-Length: {}\r\n\r\n{SDP}", SDP.len()))
 }
 
+const HEAD: &str = "OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n";
+
+/// Seven Contact lines of as many addresses as fit.
+fn worst_list() -> Bytes {
+    let line = format!("Contact: <sip:a@b>{}\r\n", ",<sip:a@b>".repeat(810));
+    Bytes::from(format!("{HEAD}{}Content-Length: 0\r\n\r\n", line.repeat(7)))
+}
+
+/// A multipart body of empty lines.
+fn worst_body() -> Bytes {
+    Bytes::from(format!("{HEAD}c: multipart/mixed;boundary=x\r\n\r\n{}", "\n".repeat(65_000)))
+}
+
 /// Seven Contact lines of parameters, near every limit.
 fn worst() -> Bytes {
-    let head = "OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n";
     let line = format!("Contact: <sip:a@b{}>{}\r\n", ";a=1".repeat(1000), ";b=\"x\"".repeat(680));
-    Bytes::from(format!("{head}{}Content-Length: 0\r\n\r\n", line.repeat(7)))
+    Bytes::from(format!("{HEAD}{}Content-Length: 0\r\n\r\n", line.repeat(7)))
 }
 
 fn parse(bytes: &Bytes) -> Message {
@@ -68,9 +80,10 @@ fn benches(c: &mut Criterion) {
                 .build()
         })
     });
-    let bytes = worst();
-    group.throughput(Throughput::Bytes(bytes.len() as u64));
-    group.bench_function("parse_worst", |b| b.iter(|| parse(black_box(&bytes))));
+    for (name, bytes) in [("params", worst()), ("list", worst_list()), ("body", worst_body())] {
+        group.throughput(Throughput::Bytes(bytes.len() as u64));
+        group.bench_function(format!("parse_worst_{name}"), |b| b.iter(|| parse(black_box(&bytes))));
+    }
     group.finish();
 }
 

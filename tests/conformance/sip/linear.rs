@@ -67,7 +67,7 @@ fn sdp_attacks(size: usize) -> Vec<(&'static str, String)> {
 /// The least CPU time of this thread over several runs: what other threads and processes do hardly shows.
 fn best(mut work: impl FnMut()) -> Duration {
     let mut best = Duration::MAX;
-    for _ in 0..12 {
+    for _ in 0..6 {
         let start = thread_cpu_time();
         work();
         best = best.min(thread_cpu_time().saturating_sub(start));
