@@ -318,6 +318,26 @@ mod tests {
         assert_eq!(scenario.utterances.len(), 4);
     }
 
+    /// The README names every field: serde lists them when it meets one it does not know.
+    #[test]
+    fn every_field_is_documented() {
+        let readme = include_str!("../../assets/scenarios/README.md");
+        let mut fields = 0;
+        for place in ["", "[server]", "[line.x]", "[[greeting]]", "[[utterance]]", "[[digits]]", "[tools]"] {
+            let message = problem(&format!("name = \"x\"\n{place}\nunheard_of = 1\n"));
+            let (_, known) = message.split_once("expected").unwrap_or_else(|| panic!("{place}: {message}"));
+            for field in known.split('`').skip(1).step_by(2) {
+                let told = [format!("`{field}`"), format!("`{field} ="), format!("[{field}"), format!("[{field}]")];
+                assert!(
+                    told.iter().any(|spelling| readme.contains(spelling)),
+                    "{place} `{field}` is not in the README"
+                );
+                fields += 1;
+            }
+        }
+        assert!(fields > 40, "{fields} fields");
+    }
+
     #[test]
     fn problems_name_file_line_column_field_and_what_is_known() {
         let text = "name = \"x\"\n[[greeting]]\nsay = [\"greting\"]\n";

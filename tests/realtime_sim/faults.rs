@@ -1,6 +1,6 @@
 //! Scenarios that misbehave on purpose, quirks, expiry, and echo mode.
 
-use crate::world::{Format, World, base64, caller_line, receptionist};
+use crate::world::{Format, World, base64, caller_line};
 use serde_json::{Value, json};
 use std::io::Write;
 use voxtrunk::realtime_sim::dialect::Dialect;

@@ -2,6 +2,7 @@
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -22,13 +23,18 @@ async fn sim(mode: SimMode) -> Sim {
     Sim::start(SimConfig { listen: "127.0.0.1:0".parse().unwrap(), mode }).await.unwrap()
 }
 
+#[expect(clippy::disallowed_methods, reason = "the test is the client")]
+async fn dial(addr: SocketAddr) -> std::io::Result<TcpStream> {
+    TcpStream::connect(addr).await
+}
+
 async fn connect(sim: &Sim, path: &str, headers: &[(&str, &str)]) -> Result<Socket, Error> {
     let mut request = format!("ws://{}{path}", sim.addr()).into_client_request().unwrap();
     for (name, value) in headers {
         let name = tungstenite::http::HeaderName::from_bytes(name.as_bytes()).unwrap();
         request.headers_mut().insert(name, value.parse().unwrap());
     }
-    let stream = TcpStream::connect(sim.addr()).await.unwrap();
+    let stream = dial(sim.addr()).await.unwrap();
     let config = WebSocketConfig::default().max_message_size(Some(64 << 20)).max_frame_size(Some(64 << 20));
     let shake = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
     tokio::time::timeout(DEADLINE, shake).await.unwrap().map(|(socket, _)| socket)
@@ -101,13 +107,13 @@ async fn refusals_are_http_answers() {
     assert_eq!(sim.sessions(), 1);
 
     // Plain HTTP gets plain HTTP.
-    let mut plain = TcpStream::connect(sim.addr()).await.unwrap();
+    let mut plain = dial(sim.addr()).await.unwrap();
     plain.write_all(b"GET /favicon.ico HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     tokio::time::timeout(DEADLINE, plain.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
     // An endless head is cut off.
-    let mut endless = TcpStream::connect(sim.addr()).await.unwrap();
+    let mut endless = dial(sim.addr()).await.unwrap();
     endless.write_all(b"GET /v1/realtime HTTP/1.1\r\n").await.unwrap();
     let _ = endless.write_all(&b"x: y\r\n".repeat(4_000)).await;
     let mut answer = Vec::new();
@@ -177,7 +183,7 @@ async fn cut_all_drops_sockets_and_goes_on() {
     next(&mut socket, Dialect::Ga).await;
     let addr = sim.addr();
     sim.stop().await;
-    assert!(TcpStream::connect(addr).await.is_err(), "still listening");
+    assert!(dial(addr).await.is_err(), "still listening");
 }
 
 #[tokio::test]

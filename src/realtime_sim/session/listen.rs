@@ -126,7 +126,7 @@ impl Session {
             let usage = match self.settings.transcription() {
                 Some("whisper-1") | None => json!({"type": "duration", "seconds": audio_ms as f64 / 1_000.0}),
                 Some(_) => {
-                    let (input, output) = (audio_ms.div_ceil(100), super::respond::text_tokens(&text));
+                    let (input, output) = (audio_ms.div_ceil(100), super::usage::text_tokens(&text));
                     json!({"type": "tokens", "total_tokens": input + output, "input_tokens": input,
                         "input_token_details": {"text_tokens": 0, "audio_tokens": input}, "output_tokens": output})
                 }

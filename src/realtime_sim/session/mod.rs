@@ -1,11 +1,13 @@
 //! One Realtime session, server side, pure: `(now, client text)` in, [`Output`]s out, drained by [`Session::poll`] down to
-//! `Timeout`. The parts: `items` (conversation events), `listen` (audio in, turns), `respond` (responses out), `echo`.
+//! `Timeout`. The parts: `items` (conversation events), `listen` (audio in, turns), `respond` and `stream` (responses out),
+//! `usage` (token accounting), `echo`.
 
 mod echo;
 mod items;
 mod listen;
 mod respond;
 mod stream;
+mod usage;
 
 use super::client_event::{self, ClientEvent, MOST_APPEND, Refusal};
 use super::conversation::Conversation;
