@@ -234,3 +234,72 @@ impl Downlink {
         self.wide.extend(pairs.filter_map(|p| <[u8; 2]>::try_from(p).ok()).map(i16::from_le_bytes));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::clock;
+    use crate::sip::offer_answer::Direction;
+
+    fn downlink() -> Downlink {
+        let media = MediaParams {
+            remote: None,
+            codec: Codec::Pcmu,
+            send_payload_type: 0,
+            receive: vec![(0, Codec::Pcmu)],
+            dtmf_send: Some(101),
+            dtmf_receive: Some(101),
+            comfort_noise: false,
+            ptime_ms: 20,
+            direction: Direction::SendRecv,
+        };
+        Downlink::new(Sender::new(1, 2, 3), AudioFormat::Pcm24k, &media)
+    }
+
+    /// Payloads of one second.
+    fn play(downlink: &mut Downlink) -> Vec<u8> {
+        let start = clock::now();
+        downlink.start(start);
+        let mut out = Vec::new();
+        let mut all = Vec::new();
+        for n in 0..50 {
+            assert_ne!(downlink.poll(start + Duration::from_millis(20 * n), true, &mut out), Frame::None);
+            all.extend_from_slice(&out[12..]);
+        }
+        all
+    }
+
+    /// A delta may split anywhere, also within a sample.
+    #[test]
+    fn odd_splits_are_the_same_audio() {
+        let audio: Vec<u8> = (0..24_000i32).flat_map(|n| ((n * 37 % 9_000) as i16 - 4_500).to_le_bytes()).collect();
+        let (mut whole, mut split) = (downlink(), downlink());
+        assert!(whole.push(1, &audio));
+        for piece in audio.chunks(333) {
+            assert!(split.push(1, piece));
+        }
+        whole.end(1);
+        split.end(1);
+        assert_eq!(play(&mut whole), play(&mut split));
+    }
+
+    /// RTP-03: a missed deadline is skipped, not caught up; without a target nothing is taken from the queue.
+    #[test]
+    fn deadlines_are_absolute() {
+        let start = clock::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut downlink = downlink();
+        downlink.push_clip(7, &[1_000; 1_600]);
+        let mut out = Vec::new();
+        downlink.start(start);
+        assert_eq!(downlink.poll(at(0), false, &mut out), Frame::Skipped);
+        assert_eq!(downlink.queued_ms(), 200);
+        assert!(matches!(downlink.poll(at(23), true, &mut out), Frame::Packet(_)));
+        assert_eq!(downlink.poll(at(39), true, &mut out), Frame::None, "the next is due at 40, not at 43");
+        assert!(matches!(downlink.poll(at(145), true, &mut out), Frame::Packet(_)));
+        assert_eq!(downlink.poll(at(145), true, &mut out), Frame::None);
+        assert_eq!((downlink.queued_ms(), downlink.timeout()), (160, Some(at(160))));
+        let timestamp = u32::from_be_bytes([out[4], out[5], out[6], out[7]]);
+        assert_eq!(timestamp, 3 + 7 * 160);
+    }
+}

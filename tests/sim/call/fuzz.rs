@@ -48,6 +48,7 @@ fn one_call(seed: u64) {
             p.limits.caller_silence = rng.random_bool(0.5).then(|| secs(5));
         })
         .ring();
+    world.any_target = true;
     for _ in 0..INPUTS {
         random_input(&mut world, &mut rng);
         if rng.random_bool(0.05) {
