@@ -19,8 +19,8 @@ fn outcome(world: &mut World, outcome: ReferOutcome) {
 }
 
 fn told(world: &World) -> Option<String> {
-    let items = world.service.sent("conversation.item.create").into_iter();
-    let output = items.filter(|e| e["item"]["type"] == "function_call_output").next_back()?;
+    let mut items = world.service.sent("conversation.item.create").into_iter();
+    let output = items.rfind(|e| e["item"]["type"] == "function_call_output")?;
     Some(output["item"]["output"].as_str()?.to_owned())
 }
 
