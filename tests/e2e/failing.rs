@@ -155,3 +155,36 @@ async fn a_panic_ends_one_call_only() {
     assert_eq!(causes, ["panic", "caller_bye"]);
     assert_eq!((records[0]["sip_status"].as_u64(), records[0]["ended_by"].as_str()), (Some(200), Some("fault")));
 }
+
+/// A9: many connections that say nothing do not keep out a call over TCP.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_connections_do_not_keep_calls_out() {
+    let world = World::simple().await;
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        idle.push(Caller::tcp(world.sip()).await);
+    }
+    let mut caller = Caller::tcp(world.sip()).await;
+    assert_eq!(caller.call("1000").await, 200);
+    assert_eq!(caller.bye().await, 200);
+    drop((idle, caller));
+    world.until("all closed", |c| c.connections == 0).await;
+    world.stop().await;
+}
+
+/// A4: a flood of junk, half messages and INVITEs without ACK from one source, and a call still goes through.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_does_not_keep_calls_out() {
+    let world = World::simple().await;
+    let flood = tokio::net::UdpSocket::bind((world.sip().ip(), 0)).await.unwrap();
+    let junk: [&[u8]; 4] = [b"\r\n\r\n", &[0xFF; 1200], b"INVITE sip:1 SIP/2.0\r\nVia: ;;;", b"SIP/2.0 200 OK\r\n\r\n"];
+    for n in 0..20_000 {
+        flood.send_to(junk[n % junk.len()], world.sip()).await.unwrap();
+    }
+    let mut caller = Caller::udp(world.sip()).await;
+    assert_eq!(caller.call("1000").await, 200);
+    assert_eq!(caller.bye().await, 200);
+    let counts = world.until("all over", |c| c.routes == 0).await;
+    assert_eq!(counts.user_agent.sessions, 0);
+    assert_eq!(world.stop().await.len(), 1);
+}

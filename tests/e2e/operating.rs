@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use voxtrunk::config::book::Book;
 
 /// OVL-04, P3: a drain refuses new calls and lets the running one end by itself.
@@ -53,6 +54,43 @@ async fn a_new_book_is_for_new_calls() {
     assert_eq!(caller.listen(Duration::from_secs(5), |h| h.packets > 10).await.packets, 11);
     assert_eq!((caller.bye().await, new.bye().await), (200, 200));
     assert_eq!(world.stop().await.len(), 3);
+}
+
+async fn get(addr: SocketAddr, path: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).await.unwrap();
+    page
+}
+
+/// What an operator sees of one call, and what a load balancer sees of a drain.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_and_health_tell_of_a_call_and_a_drain() {
+    let world =
+        World::new(vec![plan("1000", "")], |s| s.observe.listen = Some(SocketAddr::new(s.sip.listen.ip(), 0))).await;
+    let http = world.server.metrics_addr().unwrap();
+    let mut caller = Caller::udp(world.sip()).await;
+    assert_eq!(caller.call("1000").await, 200);
+    let page = get(http, "/metrics").await;
+    assert!(page.contains("voxtrunk_calls_active 1") && page.contains("voxtrunk_realtime_sessions 1"), "{page}");
+    assert_eq!(caller.bye().await, 200);
+    assert_eq!(Caller::udp(world.sip()).await.call("404").await, 404);
+    world.until("all over", |c| c.calls == 0 && c.sockets == 0).await;
+    let page = get(http, "/metrics").await;
+    for line in [
+        "voxtrunk_calls_active 0",
+        "voxtrunk_realtime_sessions 0",
+        "voxtrunk_invites_total{result=\"accepted\"} 1",
+        "voxtrunk_invites_total{result=\"no_number\"} 1",
+        "voxtrunk_calls_total{cause=\"caller_bye\"} 1",
+    ] {
+        assert!(page.contains(line), "{line} is not in {page}");
+    }
+    assert!(get(http, "/healthz").await.starts_with("HTTP/1.1 200"));
+    world.server.refuse_calls().await;
+    assert!(get(http, "/healthz").await.starts_with("HTTP/1.1 503"));
+    world.stop().await;
 }
 
 /// A `voxtrunk serve` and its output.

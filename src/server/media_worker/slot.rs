@@ -204,7 +204,7 @@ impl Slot {
     /// The first outputs, made before the call came here, then all others.
     pub fn begin(&mut self, shared: &mut Shared, now: Instant) -> Step {
         for output in std::mem::take(&mut self.first) {
-            if let Some(step) = self.output(shared, now, output) {
+            if let Some(step) = self.output(shared, output) {
                 return step;
             }
         }
@@ -214,13 +214,13 @@ impl Slot {
     fn drain(&mut self, shared: &mut Shared, now: Instant) -> Step {
         loop {
             let output = self.call.poll_output(now);
-            if let Some(step) = self.output(shared, now, output) {
+            if let Some(step) = self.output(shared, output) {
                 return step;
             }
         }
     }
 
-    fn output(&mut self, shared: &mut Shared, now: Instant, output: Output) -> Option<Step> {
+    fn output(&mut self, shared: &mut Shared, output: Output) -> Option<Step> {
         match output {
             Output::Rtp { to } => {
                 if self.rtp.rtp.send_to(self.call.rtp_bytes(), to).is_err() {
@@ -253,7 +253,6 @@ impl Slot {
             Output::Ended(record) => return Some(Step::Over(record)),
             Output::Timeout(deadline) => {
                 self.deadline = deadline;
-                let _ = now;
                 return Some(Step::Goes);
             }
         }

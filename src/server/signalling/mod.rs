@@ -16,7 +16,7 @@ use crate::config::settings::Settings;
 use crate::net::clock;
 use crate::net::rtp_port::RtpPorts;
 use crate::observe::records::RecordSender;
-use crate::sip::user_agent::{SessionEnd, SessionId, UaCounts, UaEvent, UaOutput, UserAgent};
+use crate::sip::user_agent::{SessionId, UaCounts, UaEvent, UaOutput, UserAgent};
 use rand::rngs::StdRng;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -161,7 +161,7 @@ impl Signalling {
     fn event(&mut self, event: UaEvent) {
         let (session, ended) = match &event {
             UaEvent::IncomingCall { session, flow, invite } => return self.incoming(*session, *flow, invite.clone()),
-            UaEvent::Ended { session, end } => (*session, Some(end.clone())),
+            UaEvent::Ended { session, .. } => (*session, true),
             UaEvent::Progress { session, .. }
             | UaEvent::Answered { session, .. }
             | UaEvent::Established { session, .. }
@@ -169,33 +169,18 @@ impl Signalling {
             | UaEvent::ReinviteAck { session, .. }
             | UaEvent::ReinviteDone { session, .. }
             | UaEvent::Info { session, .. }
-            | UaEvent::Refer { session, .. } => (*session, None),
+            | UaEvent::Refer { session, .. } => (*session, false),
         };
-        let Some(route) = self.routes.get_mut(&session) else {
-            if let Some(end) = ended {
-                self.refused_below(&end);
-            }
-            return;
-        };
+        let Some(route) = self.routes.get_mut(&session) else { return };
         if let Some(worker) = route.worker
             && route.call_runs
         {
             self.parts.workers[worker].send(Command::Sip(session, event));
         }
-        if ended.is_some() {
+        if ended {
             route.session_runs = false;
             self.forget_if_over(session);
         }
-    }
-
-    /// The user agent refused an INVITE by itself (malformed, over its own cap …): the record has what is known.
-    fn refused_below(&mut self, end: &SessionEnd) {
-        let status = match end {
-            SessionEnd::Failed { status, .. } => *status,
-            _ => 0,
-        };
-        let cdr = crate::observe::cdr::Cdr { sip_status: status, ..self.blank_record() };
-        self.write_refusal(cdr, crate::observe::cdr::EndedBy::Fault, "sip_refused");
     }
 
     fn report(&mut self, report: Report) {
