@@ -1,0 +1,9 @@
+//! Calls with peers nobody here wrote: sipp and baresip (Debian), PJSIP (PyPI), judged by signalling and by recorded audio.
+//!
+//! Each test starts the program as a user would (`voxtrunk serve --config …`) on free loopback ports. A missing peer skips
+//! the test with a line that says so, unless `VOXTRUNK_INTEROP` is set: then it fails.
+
+mod baresip;
+mod pjsip;
+mod sipp;
+mod support;
