@@ -1,0 +1,41 @@
+//! Every `voxtrunk …` line in a shell block of the documents is a command line that parses.
+
+use clap::Parser;
+use std::path::Path;
+use voxtrunk::cli::Cli;
+
+const DOCUMENTS: [&str; 6] =
+    ["README.md", "CONTRIBUTING.md", "dialplans/README.md", "docs/performance.md", "docs/interop.md", "docs/pbx.md"];
+
+#[test]
+fn documented_commands_parse() {
+    let mut checked = 0;
+    for document in DOCUMENTS {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{document}: {e}"));
+        let mut in_shell = false;
+        for line in text.lines() {
+            if let Some(language) = line.strip_prefix("```") {
+                in_shell = !in_shell && ["sh", "bash", "console"].contains(&language.trim());
+                continue;
+            }
+            if in_shell && let Some(words) = arguments(line) {
+                let parsed = Cli::try_parse_from(words.iter().map(String::as_str));
+                assert!(parsed.is_ok(), "{document}: {line}\n{}", parsed.err().map(|e| e.to_string()).unwrap_or_default());
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked >= 8, "only {checked} command lines found");
+}
+
+/// The words after `voxtrunk` or `cargo run --release --`, comments cut, quotes removed.
+fn arguments(line: &str) -> Option<Vec<String>> {
+    let line = line.trim().trim_start_matches("$ ");
+    let line = line.split(" #").next().unwrap_or(line).trim_end_matches(['&', ' ']);
+    let rest = ["cargo run --release -- ", "voxtrunk ", "./voxtrunk ", "target/release/voxtrunk "]
+        .iter()
+        .find_map(|prefix| line.strip_prefix(prefix))?;
+    let words = rest.split_whitespace().map(|word| word.trim_matches(['\'', '"']).to_owned());
+    Some(std::iter::once("voxtrunk".to_owned()).chain(words).collect())
+}
