@@ -8,6 +8,7 @@ pub mod check;
 pub mod demo;
 pub mod exit;
 pub mod explain;
+pub mod health;
 pub mod realtime_sim;
 pub mod serve;
 mod table;
@@ -44,6 +45,8 @@ pub enum Command {
     Serve(serve::Args),
     /// Call a SIP URI with the built-in test phone: WAV in, WAV out, digits.
     Call(call::Args),
+    /// Ask a running server whether it is well (exit code 0 = yes).
+    Health(health::Args),
     /// Run the embedded Realtime server by itself, for tests of any Realtime client.
     RealtimeSim(realtime_sim::Args),
 }
@@ -61,6 +64,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Call(args) => call::run(args),
+        Command::Health(args) => health::run(args),
         Command::RealtimeSim(args) => realtime_sim::run(args),
     }
 }
