@@ -60,7 +60,10 @@ fn address(args: &Args) -> Result<SocketAddr, String> {
     }
     let settings = Settings::load(args.config.as_deref())
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
-    settings.observe.listen.ok_or_else(|| "voxtrunk health: observe.listen is off in the settings; give --address".into())
+    settings
+        .observe
+        .listen
+        .ok_or_else(|| "voxtrunk health: observe.listen is off in the settings; give --address".into())
 }
 
 /// One HTTP/1.0 request: the status line decides, the body is shown.

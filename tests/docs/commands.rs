@@ -21,7 +21,11 @@ fn documented_commands_parse() {
             }
             if in_shell && let Some(words) = arguments(line) {
                 let parsed = Cli::try_parse_from(words.iter().map(String::as_str));
-                assert!(parsed.is_ok(), "{document}: {line}\n{}", parsed.err().map(|e| e.to_string()).unwrap_or_default());
+                assert!(
+                    parsed.is_ok(),
+                    "{document}: {line}\n{}",
+                    parsed.err().map(|e| e.to_string()).unwrap_or_default()
+                );
                 checked += 1;
             }
         }

@@ -12,10 +12,11 @@ const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Echo.\"\n";
 fn configuration(dir: &Path, ptime_ms: u32) -> PathBuf {
     let folder = dir.join("baresip");
     std::fs::create_dir_all(&folder).expect("a folder");
-    let modules = ["/usr/lib/baresip/modules", "/usr/lib/x86_64-linux-gnu/baresip/modules", "/usr/local/lib/baresip/modules"]
-        .into_iter()
-        .find(|path| Path::new(path).is_dir())
-        .expect("baresip's modules");
+    let modules =
+        ["/usr/lib/baresip/modules", "/usr/lib/x86_64-linux-gnu/baresip/modules", "/usr/local/lib/baresip/modules"]
+            .into_iter()
+            .find(|path| Path::new(path).is_dir())
+            .expect("baresip's modules");
     let said = dir.join("said.wav");
     let config = format!(
         "module_path {modules}\nsip_listen 127.0.0.1:0\nnet_interface lo\naudio_player aufile,{heard}\naudio_source aufile,{said}\n\
@@ -50,9 +51,9 @@ fn echo_call() {
     command.arg("-e").arg(format!("/dial sip:100@{}", server.sip));
     let (_, output) = run(&mut command, Duration::from_secs(60));
     let heard = wav::read_8k_mono(&dir.join("heard.wav")).unwrap_or_else(|why| panic!("{why}\n{output}"));
-    let report = quality::compare(&said, &heard);
+    let report = quality::compare(&said, &heard).expect("speech came back");
     println!("baresip: {report:?}");
     assert!(report.segmental_snr_db > 15.0, "{report:?}\n{output}");
-    assert_eq!(report.gaps, 0, "{report:?}");
+    assert!(report.gaps.is_empty(), "{report:?}");
     assert_eq!(server.cdrs(1)[0]["cause"], "caller_bye", "{output}");
 }

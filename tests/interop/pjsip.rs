@@ -12,7 +12,11 @@ const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Echo.\"\n";
 
 fn call(python: &Path, server: &Server, args: &[&str]) -> Value {
     let mut command = Command::new(python);
-    command.current_dir(server.dir.path()).arg(here("peers/pjsip_call.py")).arg(format!("sip:100@{}", server.sip)).args(args);
+    command
+        .current_dir(server.dir.path())
+        .arg(here("peers/pjsip_call.py"))
+        .arg(format!("sip:100@{}", server.sip))
+        .args(args);
     let (ok, output) = run(&mut command, Duration::from_secs(90));
     let json = output.lines().find(|line| line.starts_with('{')).unwrap_or_else(|| panic!("no report: {output}"));
     assert!(ok, "{output}");
@@ -56,7 +60,7 @@ fn g711_round_trip(law: Law, samples: &[i16]) -> Vec<i16> {
 /// What came back, cut to the length of what was said by the delay found.
 fn judge(python: &Path, server: &Server, law: Law, said: &[i16], recorded: &Path) -> (quality::Report, f64, f64) {
     let heard = wav::read_8k_mono(recorded).expect("PJSIP's recording");
-    let report = quality::compare(said, &heard);
+    let report = quality::compare(said, &heard).expect("speech came back");
     let start = (report.delay_ms.max(0.0) * 8.0) as usize;
     let cut: Vec<i16> = heard.iter().skip(start).copied().chain(std::iter::repeat(0)).take(said.len()).collect();
     let files = ["reference.wav", "cut.wav", "ceiling.wav"].map(|name| server.dir.path().join(name));
@@ -83,8 +87,7 @@ fn echo_quality(codec: &str, law: Law, transport: &str) {
     let (quality, score, ceiling) = judge(&python, &server, law, &said, &server.dir.path().join("heard.wav"));
     println!("{codec} {transport}: PESQ {score:.3}, G.711 ceiling {ceiling:.3}, {quality:?}");
     assert!(score >= ceiling - 0.1, "PESQ {score:.3} against a ceiling of {ceiling:.3}: {quality:?}");
-    assert_eq!(quality.gaps, 0, "{quality:?}");
-    assert_eq!(quality.clicks, 0, "{quality:?}");
+    assert!(quality.gaps.is_empty() && quality.clicks.is_empty(), "{quality:?}");
     let record = &server.cdrs(1)[0];
     assert_eq!(record["cause"], "caller_bye");
     assert_eq!(record["rtp"]["lost"], 0, "{record}");
@@ -112,7 +115,22 @@ fn hold_resume_reinvite_and_update() {
     let report = call(
         &python,
         &server,
-        &["--play", file, "--record", "heard.wav", "--seconds", "7", "--hold-at", "1", "--hold-for", "1", "--reinvite-at", "3", "--update-at", "4"],
+        &[
+            "--play",
+            file,
+            "--record",
+            "heard.wav",
+            "--seconds",
+            "7",
+            "--hold-at",
+            "1",
+            "--hold-for",
+            "1",
+            "--reinvite-at",
+            "3",
+            "--update-at",
+            "4",
+        ],
     );
     assert_eq!(report["peer_hung_up"], false, "{report}");
     // PJSUA_CALL_MEDIA_ACTIVE 1, LOCAL_HOLD 2: held once, active before and after.

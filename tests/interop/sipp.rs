@@ -97,7 +97,8 @@ fn transfer_accepted_and_refused() {
     if program("sipp").is_none() {
         return;
     }
-    let scenario_text = "[greeting]\nactions = [ { tool = \"transfer_call\", arguments = { target = \"sales\" } } ]\n";
+    let scenario_text = "name = \"transfer\"\n[[greeting]]\ncall = \"transfer_call\"\narguments = { target = \"sales\" }\n\
+        [[tool_result]]\ndo = [{ say = [\"line_busy\"] }]\n";
     let plan = format!("instructions = \"Transfer.\"\ngreeting = {{ say = \"Hello\" }}\n{TRANSFER_PLAN}");
     let server = Server::start(&[("100.toml", &plan)], Some(scenario_text));
     scenario(&server, "transfer", "100", "u1");

@@ -63,14 +63,17 @@ fn start(args: &[&str], dir: &Path, marker: &str) -> (Running, SocketAddr) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_voxtrunk"))
         .args(args)
         .current_dir(dir)
-        .env("RUST_LOG", "voxtrunk=info")
+        .env("VOXTRUNK_LOG", "info")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the built binary starts");
     let (lines, found) = mpsc::channel();
-    for stream in [Box::new(child.stdout.take().expect("piped")) as Box<dyn Read + Send>, Box::new(child.stderr.take().expect("piped"))] {
+    for stream in [
+        Box::new(child.stdout.take().expect("piped")) as Box<dyn Read + Send>,
+        Box::new(child.stderr.take().expect("piped")),
+    ] {
         let lines = lines.clone();
         // Drains the pipe for as long as the child lives, so that it never blocks on a full one.
         std::thread::Builder::new()
