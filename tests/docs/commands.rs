@@ -1,8 +1,11 @@
-//! Every `voxtrunk …` line in a shell block of the documents is a command line that parses.
+//! Every `voxtrunk …` line in a shell block of the documents is a command line that parses, and every TOML block is a file
+//! that passes its checks.
 
 use clap::Parser;
 use std::path::Path;
 use voxtrunk::cli::Cli;
+use voxtrunk::config::dialplan::Dialplan;
+use voxtrunk::config::settings::Settings;
 
 const DOCUMENTS: [&str; 6] =
     ["README.md", "CONTRIBUTING.md", "dialplans/README.md", "docs/performance.md", "docs/interop.md", "docs/pbx.md"];
@@ -42,4 +45,33 @@ fn arguments(line: &str) -> Option<Vec<String>> {
         .find_map(|prefix| line.strip_prefix(prefix))?;
     let words = rest.split_whitespace().map(|word| word.trim_matches(['\'', '"']).to_owned());
     Some(std::iter::once("voxtrunk".to_owned()).chain(words).collect())
+}
+
+/// Text of the blocks of one language.
+fn blocks(document: &str, language: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{document}: {e}"));
+    let fence = format!("```{language}\n");
+    text.split(&fence).skip(1).filter_map(|rest| rest.split("\n```").next().map(str::to_owned)).collect()
+}
+
+#[test]
+fn documented_files_pass_their_checks() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("reception.md"), "Be brief and friendly.").expect("written");
+    let mut checked = 0;
+    for document in ["README.md", "docs/pbx.md"] {
+        for block in blocks(document, "toml") {
+            let file = dir.path().join("documented.toml");
+            std::fs::write(&file, &block).expect("written");
+            let problems = if block.starts_with("# dialplans/") {
+                Dialplan::load(&file).err()
+            } else {
+                Settings::load(Some(&file)).err()
+            };
+            assert_eq!(problems, None, "{document}:\n{block}");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 4, "only {checked} files found");
 }

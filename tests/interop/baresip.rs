@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 use voxtrunk::audio::{quality, wav};
 
-const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Echo.\"\n";
+const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Echo.\"\ngreeting = \"none\"\n";
 
 /// A configuration folder: WAV in, WAV out, no sound card, loopback only.
 fn configuration(dir: &Path, ptime_ms: u32) -> PathBuf {

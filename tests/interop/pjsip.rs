@@ -8,7 +8,7 @@ use std::time::Duration;
 use voxtrunk::audio::g711::Law;
 use voxtrunk::audio::{quality, wav};
 
-const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Echo.\"\n";
+const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Echo.\"\ngreeting = \"none\"\n";
 
 fn call(python: &Path, server: &Server, args: &[&str]) -> Value {
     let mut command = Command::new(python);

@@ -89,7 +89,7 @@ fn cancel_and_unavailable_while_the_model_is_not_there() {
 
 const TRANSFER_PLAN: &str = "numbers = [\"100\"]\n\
     [[tool]]\nkind = \"transfer\"\nname = \"transfer_call\"\ndescription = \"Hand the caller over.\"\n\
-    targets = [ { name = \"sales\", description = \"The sales desk\", uri = \"sip:sales@example.test\" } ]\n";
+    [[tool.target]]\nname = \"sales\"\ndescription = \"The sales desk\"\nuri = \"sip:sales@example.test\"\n";
 
 /// XFR-01, XFR-02, XFR-03: the model transfers to a named target; success releases the caller, refusal keeps it
 #[test]
@@ -99,7 +99,7 @@ fn transfer_accepted_and_refused() {
     }
     let scenario_text = "name = \"transfer\"\n[[greeting]]\ncall = \"transfer_call\"\narguments = { target = \"sales\" }\n\
         [[tool_result]]\ndo = [{ say = [\"line_busy\"] }]\n";
-    let plan = format!("instructions = \"Transfer.\"\ngreeting = {{ say = \"Hello\" }}\n{TRANSFER_PLAN}");
+    let plan = format!("{PLAN}{TRANSFER_PLAN}");
     let server = Server::start(&[("100.toml", &plan)], Some(scenario_text));
     scenario(&server, "transfer", "100", "u1");
     assert_eq!(server.cdrs(1)[0]["cause"], "transferred");
