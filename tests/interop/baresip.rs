@@ -19,7 +19,7 @@ fn configuration(dir: &Path, ptime_ms: u32) -> PathBuf {
             .expect("baresip's modules");
     let said = dir.join("said.wav");
     let config = format!(
-        "module_path {modules}\nsip_listen 127.0.0.1:0\nnet_interface lo\naudio_player aufile,{heard}\naudio_source aufile,{said}\n\
+        "module_path {modules}\nsip_listen 127.0.0.1:0\nnet_interface 127.0.0.1\naudio_player aufile,{heard}\naudio_source aufile,{said}\n\
          audio_alert aufile,/dev/null\nausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
          audio_buffer 20-160\nrtp_stats no\nmodule g711.so\nmodule aufile.so\nmodule_app account.so\nmodule_app menu.so\n\
          module stdio.so\n",
