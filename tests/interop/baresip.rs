@@ -9,7 +9,7 @@ use voxtrunk::audio::{quality, wav};
 const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Echo.\"\ngreeting = \"none\"\n";
 
 /// A configuration folder: WAV in, WAV out, no sound card, loopback only.
-fn configuration(dir: &Path, ptime_ms: u32) -> PathBuf {
+fn configuration(dir: &Path, codec: &str, ptime_ms: u32) -> PathBuf {
     let folder = dir.join("baresip");
     std::fs::create_dir_all(&folder).expect("a folder");
     let modules =
@@ -17,25 +17,23 @@ fn configuration(dir: &Path, ptime_ms: u32) -> PathBuf {
             .into_iter()
             .find(|path| Path::new(path).is_dir())
             .expect("baresip's modules");
-    let said = dir.join("said.wav");
     let config = format!(
-        "module_path {modules}\nsip_listen 127.0.0.1:0\nnet_interface 127.0.0.1\naudio_player aufile,{heard}\naudio_source aufile,{said}\n\
-         audio_alert aufile,/dev/null\nausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
-         audio_buffer 20-160\nrtp_stats no\nmodule g711.so\nmodule aufile.so\nmodule_app account.so\nmodule_app menu.so\n\
-         module stdio.so\n",
-        heard = dir.join("heard.wav").display(),
-        said = said.display(),
+        "module_path {modules}\nsip_listen 127.0.0.1:0\nnet_interface 127.0.0.1\naudio_player aubridge,play\n\
+         audio_source aufile,{said}\naudio_alert aubridge,alert\nausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\n\
+         auplay_channels 1\nmodule g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nsnd_path {dump}\n\
+         module_app account.so\nmodule_app menu.so\n",
+        said = dir.join("said.wav").display(),
+        dump = dir.display(),
     );
     std::fs::write(folder.join("config"), config).expect("written");
-    let account = format!("<sip:baresip@127.0.0.1>;regint=0;audio_codecs=PCMU/8000/1;ptime={ptime_ms}\n");
+    let account = format!("<sip:baresip@127.0.0.1>;regint=0;audio_codecs={codec}/8000/1;ptime={ptime_ms}\n");
     std::fs::write(folder.join("accounts"), account).expect("written");
     std::fs::write(folder.join("contacts"), "").expect("written");
     folder
 }
 
-/// RTP-03, SDP-11: baresip's speech comes back whole
-#[test]
-fn echo_call() {
+/// One call that says a clip and hears it come back.
+fn echo(codec: &str, ptime_ms: u32) {
     let Some(baresip) = program("baresip") else { return };
     let server = Server::start(&[("100.toml", PLAN)], None);
     let dir = server.dir.path();
@@ -45,15 +43,34 @@ fn echo_call() {
     let mut padded = said.clone();
     padded.extend(vec![0; 24_000]);
     wav::write(&dir.join("said.wav"), 8000, &[&padded]).expect("written");
-    let folder = configuration(dir, 20);
+    let folder = configuration(dir, codec, ptime_ms);
     let mut command = Command::new(baresip);
-    command.current_dir(dir).arg("-4").arg("-f").arg(&folder).args(["-t", "8"]);
+    command.current_dir(dir).arg("-4").arg("-f").arg(&folder).args(["-t", "9"]);
     command.arg("-e").arg(format!("/dial sip:100@{}", server.sip));
     let (_, output) = run(&mut command, Duration::from_secs(60));
-    let heard = wav::read_8k_mono(&dir.join("heard.wav")).unwrap_or_else(|why| panic!("{why}\n{output}"));
+    let recording = std::fs::read_dir(dir)
+        .expect("our folder")
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.to_string_lossy().ends_with("-dec.wav"))
+        .unwrap_or_else(|| panic!("baresip recorded nothing:\n{output}"));
+    let heard = wav::read_8k_mono(&recording).expect("baresip's recording");
     let report = quality::compare(&said, &heard).expect("speech came back");
-    println!("baresip: {report:?}");
-    assert!(report.segmental_snr_db > 15.0, "{report:?}\n{output}");
-    assert!(report.gaps.is_empty(), "{report:?}");
-    assert_eq!(server.cdrs(1)[0]["cause"], "caller_bye", "{output}");
+    println!("baresip {codec} {ptime_ms} ms: {report:?}");
+    assert!(report.segmental_snr_db > 25.0, "{report:?}\n{output}");
+    assert!(report.gaps.is_empty() && report.clicks.is_empty(), "{report:?}");
+    let record = &server.cdrs(1)[0];
+    assert_eq!((&record["cause"], &record["codec"]), (&"caller_bye".into(), &codec.into()), "{output}");
+}
+
+/// RTP-03, RTP-17: baresip's speech comes back whole
+#[test]
+fn echo_in_mu_law() {
+    echo("PCMU", 20);
+}
+
+/// SDP-11: the same in A-law and packets of 30 ms
+#[test]
+fn echo_in_a_law_with_30_ms_packets() {
+    echo("PCMA", 30);
 }
