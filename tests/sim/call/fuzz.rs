@@ -96,7 +96,7 @@ fn random_input(world: &mut World, rng: &mut StdRng) {
             world.socket_open = false;
             world.input(Input::RealtimeClosed { code: None, reason: "cut" });
         }
-        5 if rng.random_bool(0.05) => world.input(Input::RealtimeFailed(SessionFault::Timeout)),
+        5 if rng.random_bool(0.05) => world.connect_fails(SessionFault::Timeout),
         6 if world.socket_open => {
             let texts = [
                 r#"{"type":"response.done","response":{"id":"resp_1","status":"failed"}}"#,

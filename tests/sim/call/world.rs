@@ -385,6 +385,12 @@ impl World {
         self
     }
 
+    /// The owner gives up on the connection.
+    pub fn connect_fails(&mut self, fault: SessionFault) {
+        self.opens_at = None;
+        self.input(Input::RealtimeFailed(fault));
+    }
+
     pub fn realtime_breaks(&mut self) -> &mut World {
         self.socket_open = false;
         self.input(Input::RealtimeClosed { code: Some(1006), reason: "gone" });
