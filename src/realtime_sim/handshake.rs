@@ -51,6 +51,10 @@ impl HttpRefusal {
             405 => "Method Not Allowed",
             426 => "Upgrade Required",
             429 => "Too Many Requests",
+            403 => "Forbidden",
+            500 => "Internal Server Error",
+            502 => "Bad Gateway",
+            503 => "Service Unavailable",
             431 => "Request Header Fields Too Large",
             _ => "Refused",
         };

@@ -1,6 +1,6 @@
 //! From a reaction to what one response will send: spoken parts with their samples and words, function calls with arguments.
 
-use super::scenario::{Action, Scenario, Spoken, ToolChoice};
+use super::scenario::{Action, Break, Scenario, Spoken, ToolChoice};
 use super::script::Answer;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -12,16 +12,23 @@ const DIGIT_GAP: usize = 60 * 8;
 /// One output item of a response.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
-    Speech { text: String, samples: Vec<i16> },
-    Call { name: String, arguments: String },
+    Speech {
+        text: String,
+        samples: Vec<i16>,
+    },
+    Call {
+        name: String,
+        arguments: String,
+    },
+    /// The call before once more: a new item, the same call id.
+    SameCall,
 }
 
 /// How the scenario wants a response to go wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
     Fail { code: String, message: String },
-    Close { code: u16, reason: String },
-    Drop,
+    Break(Break),
     Stall,
 }
 
@@ -49,10 +56,11 @@ pub fn plan(answer: &Answer, scenario: &Scenario, tools: &[Value], choice: &Valu
     for action in &answer.reaction {
         match action {
             Action::Say(lines) => spoken.extend(lines.iter().cloned()),
-            Action::Call { tool, arguments, otherwise } => match pick(tool, scenario, tools, choice) {
+            Action::Call { tool, arguments, otherwise, twice } => match pick(tool, scenario, tools, choice) {
                 Some(tool) => {
                     plan.parts.extend(speech(&std::mem::take(&mut spoken), answer, scenario));
                     plan.parts.push(call(tool, arguments, scenario));
+                    plan.parts.extend(twice.then_some(Part::SameCall));
                 }
                 None => spoken.extend(otherwise.iter().cloned()),
             },
@@ -61,10 +69,8 @@ pub fn plan(answer: &Answer, scenario: &Scenario, tools: &[Value], choice: &Valu
                 plan.trouble = Some(Trouble::Fail { code: code.clone(), message: message.clone() });
             }
             Action::Error { code, message } => plan.errors.push((code.clone(), message.clone())),
-            Action::Close { code, reason } => {
-                plan.trouble = Some(Trouble::Close { code: *code, reason: reason.clone() });
-            }
-            Action::Drop => plan.trouble = Some(Trouble::Drop),
+            Action::Break(broken) => plan.trouble = Some(Trouble::Break(broken.clone())),
+            Action::Repeat(times) => spoken = spoken.repeat(*times as usize),
             Action::Stall => plan.trouble = Some(Trouble::Stall),
             Action::Silent => plan.silent = true,
             Action::SingleDelta => plan.single_delta = true,
@@ -180,7 +186,12 @@ mod tests {
     fn booking() -> Answer {
         let reaction = vec![
             Action::Say(vec![Spoken::Line(4)]),
-            Action::Call { tool: ToolChoice::Any, arguments: Map::new(), otherwise: vec![Spoken::Line(5)] },
+            Action::Call {
+                tool: ToolChoice::Any,
+                arguments: Map::new(),
+                otherwise: vec![Spoken::Line(5)],
+                twice: false,
+            },
         ];
         Answer { reaction, digits: String::new() }
     }

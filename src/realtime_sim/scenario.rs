@@ -11,18 +11,18 @@ use std::time::Duration;
 pub enum Action {
     /// Speak these lines as one message.
     Say(Vec<Spoken>),
-    /// Call a function, if the session offers it; otherwise speak these lines.
-    Call { tool: ToolChoice, arguments: Map<String, Value>, otherwise: Vec<Spoken> },
+    /// Speak everything so often instead of once.
+    Repeat(u32),
+    /// Call a function, if the session offers it; otherwise speak these lines. `twice`: the same call id in two items.
+    Call { tool: ToolChoice, arguments: Map<String, Value>, otherwise: Vec<Spoken>, twice: bool },
     /// Wait before the first audio, instead of the scenario's `think_ms`.
     Delay(Duration),
     /// End the response as failed with this code.
     Fail { code: String, message: String },
     /// Send an `error` event before anything else.
     Error { code: String, message: String },
-    /// Close the WebSocket.
-    Close { code: u16, reason: String },
-    /// Cut the connection.
-    Drop,
+    /// What happens to the connection after what was said.
+    Break(Break),
     /// No response at all to a caller's turn; to `response.create`, a response without output.
     Silent,
     /// `response.created`, and never anything more.
@@ -31,8 +31,41 @@ pub enum Action {
     SingleDelta,
 }
 
-/// What a spoken line is.
+/// What happens to a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Break {
+    /// Close the WebSocket.
+    Close { code: u16, reason: String },
+    /// Cut the connection.
+    Drop,
+    /// Send nothing any more; the socket stays open.
+    Mute,
+    /// Send this text, whatever it is.
+    Send(String),
+}
+
+/// A break at a chosen event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Type of a server event.
+    pub after_event: String,
+    /// After how many of them.
+    pub nth: u32,
+    pub broken: Break,
+}
+
+/// What becomes of a `session.update`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Updates {
+    Accept,
+    /// An `error` event; the old configuration stays.
+    Refuse,
+    /// Neither `session.updated` nor an error.
+    Ignore,
+}
+
+/// What a spoken line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spoken {
     /// Index into [`Scenario::lines`].
     Line(usize),
@@ -92,6 +125,11 @@ pub struct ServerOptions {
     pub key: Option<String>,
     /// Known models or deployments; empty = any.
     pub models: Vec<String>,
+    /// HTTP statuses for the first connections; the ones after are served.
+    pub refuse_http: Vec<u16>,
+    /// Before the handshake is answered.
+    pub connect_delay: Duration,
+    pub updates: Updates,
     /// From the trigger of a response to its first delta.
     pub think: Duration,
     /// How many times faster than playback audio is sent.
@@ -119,6 +157,7 @@ pub struct Scenario {
     pub tool_results: Vec<Rule>,
     pub instructions: Vec<Rule>,
     pub idle: Reaction,
+    pub faults: Vec<Fault>,
     /// Functions that [`ToolChoice::Any`] never picks.
     pub avoid_tools: Vec<String>,
     /// Values for required arguments by name.

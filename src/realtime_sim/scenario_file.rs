@@ -1,6 +1,8 @@
 //! Reads a scenario file: strict TOML in (unknown fields are errors), checked [`Scenario`] out, problems with line and column.
 
-use super::scenario::{Action, Quirk, Reaction, Rule, Scenario, ServerOptions, Spoken, ToolChoice, Utterance};
+use super::scenario::{
+    Action, Break, Fault, Quirk, Reaction, Rule, Scenario, ServerOptions, Spoken, ToolChoice, Updates, Utterance,
+};
 use super::speech::{self, Line};
 use crate::config::ConfigError;
 use serde::Deserialize;
@@ -33,7 +35,18 @@ struct Raw {
     #[serde(default)]
     idle: Vec<Spanned<RawAction>>,
     #[serde(default)]
+    fault: Vec<RawFault>,
+    #[serde(default)]
     tools: RawTools,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFault {
+    after_event: String,
+    nth: Option<Spanned<u64>>,
+    #[serde(rename = "do")]
+    action: Spanned<RawAction>,
 }
 
 #[derive(Deserialize, Default)]
@@ -41,6 +54,9 @@ struct Raw {
 struct RawServer {
     key: Option<String>,
     models: Vec<String>,
+    refuse_http: Vec<Spanned<u16>>,
+    connect_delay_ms: Option<Spanned<u64>>,
+    updates: Option<Spanned<String>>,
     think_ms: Option<Spanned<u64>>,
     pace: Option<Spanned<f64>>,
     transcribe_ms: Option<Spanned<u64>>,
@@ -95,7 +111,11 @@ struct RawAction {
     message: Option<String>,
     close: Option<Spanned<u16>>,
     reason: Option<String>,
+    twice: bool,
+    repeat: Option<Spanned<u64>>,
     drop: bool,
+    mute: bool,
+    send: Option<String>,
     silent: bool,
     stall: bool,
     single_delta: bool,
@@ -140,6 +160,7 @@ impl Reader<'_> {
         let tool_results = self.rules("tool_result", raw.tool_result);
         let instructions = self.rules("instructions", raw.instructions);
         let idle = self.reaction("idle", raw.idle);
+        let faults = raw.fault.into_iter().filter_map(|fault| self.fault(fault)).collect();
         Scenario {
             name: raw.name,
             server,
@@ -151,6 +172,7 @@ impl Reader<'_> {
             tool_results,
             instructions,
             idle,
+            faults,
             avoid_tools: raw.tools.avoid,
             argument_values: raw.tools.values,
         }
@@ -158,6 +180,19 @@ impl Reader<'_> {
 
     fn server(&mut self, raw: RawServer) -> ServerOptions {
         let think_ms = self.bounded("server.think_ms", raw.think_ms, 350, 60_000);
+        let connect_delay_ms = self.bounded("server.connect_delay_ms", raw.connect_delay_ms, 0, 600_000);
+        for status in raw.refuse_http.iter().filter(|status| !(400..600).contains(status.get_ref())) {
+            self.error(status.span(), "server.refuse_http", "must be HTTP statuses from 400 to 599");
+        }
+        let updates = match raw.updates.as_ref().map(|name| (name.get_ref().as_str(), name.span())) {
+            None | Some(("accept", _)) => Updates::Accept,
+            Some(("refuse", _)) => Updates::Refuse,
+            Some(("ignore", _)) => Updates::Ignore,
+            Some((_, span)) => {
+                self.error(span, "server.updates", "must be accept, refuse or ignore");
+                Updates::Accept
+            }
+        };
         let transcribe_ms = self.bounded("server.transcribe_ms", raw.transcribe_ms, 400, 60_000);
         let expires_after_s = self.bounded("server.expires_after_s", raw.expires_after_s, 3_600, 86_400);
         let pace = raw.pace.map_or(8.0, |pace| {
@@ -170,6 +205,9 @@ impl Reader<'_> {
         ServerOptions {
             key: raw.key,
             models: raw.models,
+            refuse_http: raw.refuse_http.into_iter().map(Spanned::into_inner).collect(),
+            connect_delay: Duration::from_millis(connect_delay_ms),
+            updates,
             think: Duration::from_millis(think_ms),
             pace,
             transcribe: Duration::from_millis(transcribe_ms),
@@ -233,7 +271,8 @@ impl Reader<'_> {
         if let Some(name) = &raw.call {
             let tool = if name == "*" { ToolChoice::Any } else { ToolChoice::Named(name.clone()) };
             let otherwise = self.spoken(field, &raw.otherwise);
-            found.push(Action::Call { tool, arguments: raw.arguments.clone().unwrap_or_default(), otherwise });
+            let arguments = raw.arguments.clone().unwrap_or_default();
+            found.push(Action::Call { tool, arguments, otherwise, twice: raw.twice });
         }
         if let Some(delay_ms) = raw.delay_ms {
             let delay_ms = self.bounded(&format!("{field}.delay_ms"), Some(delay_ms), 0, 600_000);
@@ -249,21 +288,40 @@ impl Reader<'_> {
                     "must be a close code that may be sent, 1000 to 4999",
                 );
             }
-            found.push(Action::Close { code: code.into_inner(), reason: raw.reason.clone().unwrap_or_default() });
+            let reason = raw.reason.clone().unwrap_or_default();
+            found.push(Action::Break(Break::Close { code: code.into_inner(), reason }));
         }
+        if let Some(times) = raw.repeat {
+            let times = self.bounded(&format!("{field}.repeat"), Some(times), 1, 100);
+            found.push(Action::Repeat(times as u32));
+        }
+        found.extend(raw.send.clone().map(|text| Action::Break(Break::Send(text))));
         let flags = [
-            (raw.drop, Action::Drop),
+            (raw.drop, Action::Break(Break::Drop)),
+            (raw.mute, Action::Break(Break::Mute)),
             (raw.silent, Action::Silent),
             (raw.stall, Action::Stall),
             (raw.single_delta, Action::SingleDelta),
         ];
         found.extend(flags.into_iter().filter(|(set, _)| *set).map(|(_, action)| action));
         if found.len() != 1 {
-            let problem = "one action needs exactly one of say, call, delay_ms, fail, error, close, drop, silent, stall, single_delta";
+            let problem = "one action needs exactly one of say, repeat, call, delay_ms, fail, error, close, drop, mute, send, silent, stall, single_delta";
             self.error(span, field, problem);
             return None;
         }
         found.pop()
+    }
+
+    fn fault(&mut self, raw: RawFault) -> Option<Fault> {
+        let nth = self.bounded("fault.nth", raw.nth, 1, 1_000_000).max(1) as u32;
+        let span = raw.action.span();
+        match self.action("fault.do", raw.action)? {
+            Action::Break(broken) => Some(Fault { after_event: raw.after_event, nth, broken }),
+            _ => {
+                self.error(span, "fault.do", "must be one of close, drop, mute, send");
+                None
+            }
+        }
     }
 
     fn spoken(&mut self, field: &str, names: &[Spanned<String>]) -> Vec<Spoken> {
@@ -323,7 +381,8 @@ mod tests {
     fn every_field_is_documented() {
         let readme = include_str!("../../assets/scenarios/README.md");
         let mut fields = 0;
-        for place in ["", "[server]", "[line.x]", "[[greeting]]", "[[utterance]]", "[[digits]]", "[tools]"] {
+        for place in ["", "[server]", "[line.x]", "[[greeting]]", "[[utterance]]", "[[digits]]", "[[fault]]", "[tools]"]
+        {
             let message = problem(&format!("name = \"x\"\n{place}\nunheard_of = 1\n"));
             let (_, known) = message.split_once("expected").unwrap_or_else(|| panic!("{place}: {message}"));
             for field in known.split('`').skip(1).step_by(2) {

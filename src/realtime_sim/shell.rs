@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub sessions: AtomicUsize,
     pub listening: AtomicBool,
     numbers: AtomicU64,
+    /// Handshakes so far.
+    handshakes: AtomicUsize,
     connections: Mutex<JoinSet<()>>,
 }
 
@@ -46,6 +48,7 @@ impl Shared {
             sessions: AtomicUsize::new(0),
             listening: AtomicBool::new(true),
             numbers: AtomicU64::new(0),
+            handshakes: AtomicUsize::new(0),
             connections: Mutex::new(JoinSet::new()),
         }
     }
@@ -98,7 +101,8 @@ impl Drop for Counted {
 
 async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     let _ = stream.set_nodelay(true);
-    let opened = tokio::time::timeout(HANDSHAKE_TIMEOUT, shake_hands(&mut stream, &shared.access)).await;
+    let allowed = HANDSHAKE_TIMEOUT + shared.scenario.server.connect_delay;
+    let opened = tokio::time::timeout(allowed, shake_hands(&mut stream, &shared)).await;
     let Ok(Some((admitted, rest))) = opened else { return };
     shared.sessions.fetch_add(1, Ordering::Relaxed);
     let counted = Counted(shared);
@@ -123,7 +127,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
 }
 
 /// Reads the request head and answers it. Returns what was read beyond the head.
-async fn shake_hands(stream: &mut TcpStream, access: &Access) -> Option<(super::handshake::Admitted, Vec<u8>)> {
+async fn shake_hands(stream: &mut TcpStream, shared: &Shared) -> Option<(super::handshake::Admitted, Vec<u8>)> {
     let mut bytes = Vec::with_capacity(2_048);
     let length = loop {
         if let Some(length) = head_length(&bytes) {
@@ -139,7 +143,13 @@ async fn shake_hands(stream: &mut TcpStream, access: &Access) -> Option<(super::
         }
     };
     let rest = bytes.split_off(length);
-    match admit(&bytes, access) {
+    let options = &shared.scenario.server;
+    tokio::time::sleep(options.connect_delay).await;
+    let admitted = match options.refuse_http.get(shared.handshakes.fetch_add(1, Ordering::Relaxed)) {
+        Some(&status) => Err(HttpRefusal { status, message: "The scenario refuses this connection.".into() }),
+        None => admit(&bytes, &shared.access),
+    };
+    match admitted {
         Ok(admitted) => {
             stream.write_all(&admitted.response).await.ok()?;
             Some((admitted, rest))

@@ -92,6 +92,74 @@ fn quirks_change_what_is_sent() {
     assert!(World::new(Dialect::Ga, scenario(text)).closed.is_none());
 }
 
+/// A break at a chosen event comes right after it.
+#[test]
+fn faults_come_at_the_chosen_event() {
+    let fault = |what: &str| {
+        format!(
+            "[[greeting]]\nsay = [\"hours\"]\n[[fault]]\nafter_event = \"response.output_audio.delta\"\nnth = 3\ndo = {{ {what} }}\n"
+        )
+    };
+    for (what, closed, dropped) in [
+        ("drop = true", None, true),
+        ("close = 1012, reason = \"restart\"", Some((1012, "restart".to_owned())), false),
+        ("mute = true", None, false),
+    ] {
+        let mut broken = world(&fault(what));
+        broken.advance(30_000);
+        assert_eq!(broken.all("response.output_audio.delta").len(), 3, "{what}");
+        assert_eq!(broken.last()["type"], "response.output_audio.delta", "{what}");
+        assert_eq!((&broken.closed, broken.dropped), (&closed, dropped), "{what}");
+    }
+    let mut muted = World::new(Dialect::Ga, scenario(&fault("mute = true")));
+    muted.send(json!({"type": "response.create"}));
+    muted.advance(5_000);
+    let before = muted.mark();
+    muted.silence(2_000);
+    muted.send(json!({"type": "response.create"}));
+    assert_eq!(muted.mark(), before, "a muted server answers nothing");
+}
+
+/// What a scenario sends goes out as it is, between good events.
+#[test]
+fn a_scenario_sends_any_text() {
+    let text = "[[greeting]]\nsay = [\"go_ahead\"]\n[[greeting]]\nsend = '{\"type\":\"input_audio_buffer.cleared\",\"event_id\":\"odd\"}'\n";
+    let mut odd = world(text);
+    let done = odd.until("response.done");
+    assert_eq!(done["response"]["status"], "completed");
+    assert_eq!(odd.all("input_audio_buffer.cleared")[0]["event_id"], "odd");
+}
+
+/// One call id in two items; a reply that goes on and on.
+#[test]
+fn doubled_calls_and_endless_replies() {
+    let text = "[[greeting]]\ncall = \"f\"\ntwice = true\narguments = { a = 1 }\n[[fallback]]\nsay = [\"long_explanation\"]\n[[fallback]]\nrepeat = 20\n";
+    let mut world = World::new(Dialect::Ga, scenario(text));
+    world.configure(Format::Mu, Value::Null, json!({"tools": [{"type": "function", "name": "f"}]}));
+    world.send(json!({"type": "response.create"}));
+    let done = world.until("response.done");
+    let output = done["response"]["output"].as_array().unwrap();
+    assert_eq!(output.len(), 2);
+    assert_eq!((&output[0]["call_id"], &output[0]["arguments"]), (&output[1]["call_id"], &output[1]["arguments"]));
+    assert_ne!(output[0]["id"], output[1]["id"]);
+    world.send(json!({"type": "response.create"}));
+    let long = world.until("response.done");
+    let audio_ms = world.audio_of(long["response"]["output"][0]["id"].as_str().unwrap()).len() / 8;
+    assert!(audio_ms > 200_000, "{audio_ms} ms");
+}
+
+/// An update that is refused, and one that is never answered.
+#[test]
+fn updates_can_be_refused_or_ignored() {
+    for (updates, answers) in [("refuse", 1), ("ignore", 0)] {
+        let mut world = World::new(Dialect::Ga, scenario(&format!("server.updates = \"{updates}\"\n")));
+        let before = world.mark();
+        world.send(json!({"type": "session.update", "event_id": "u", "session": {"type": "realtime"}}));
+        assert_eq!(world.mark() - before, answers, "{updates}");
+        assert!(answers == 0 || world.last()["error"]["event_id"] == "u");
+    }
+}
+
 #[test]
 fn a_session_expires() {
     let mut world = World::new(Dialect::Ga, scenario("server.expires_after_s = 120\n"));

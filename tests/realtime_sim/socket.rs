@@ -121,6 +121,22 @@ async fn refusals_are_http_answers() {
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431 "), "{}", String::from_utf8_lossy(&answer));
 }
 
+/// The first connections are refused as the scenario says, the next is served.
+#[tokio::test]
+async fn a_scenario_refuses_the_first_connections() {
+    let mut scenario = receptionist();
+    scenario.server.refuse_http = vec![503, 429];
+    let sim = Sim::start_with("127.0.0.1:0".parse().unwrap(), scenario, false).await.unwrap();
+    for expected in [503, 429] {
+        match connect(&sim, "/v1/realtime", &[]).await {
+            Err(Error::Http(response)) => assert_eq!(response.status().as_u16(), expected),
+            other => panic!("{other:?}"),
+        }
+    }
+    let mut socket = connect(&sim, "/v1/realtime", &[]).await.unwrap();
+    assert_eq!(next(&mut socket, Dialect::Ga).await["type"], "session.created");
+}
+
 /// A spoken turn on a real socket: greeting, then the caller's line at pace, then the answer; both dialects.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spoken_turn_at_pace() {

@@ -13,7 +13,7 @@ use super::client_event::{self, ClientEvent, MOST_APPEND, Refusal};
 use super::conversation::Conversation;
 use super::dialect::Dialect;
 use super::ears::Ears;
-use super::scenario::{Quirk, Scenario};
+use super::scenario::{Break, Quirk, Scenario, Updates};
 use super::script::Script;
 use super::settings::Settings;
 use super::shape::Refused;
@@ -73,13 +73,12 @@ pub struct Session {
     spoke: bool,
     /// Input tokens of the last response; they count as cached for the next.
     cached: (u64, u64),
-    closed: bool,
 }
 
 impl Session {
     pub fn new(now: Instant, opening: Opening) -> Session {
         let Opening { number, dialect, model, scenario, echo, unix_s } = opening;
-        let mut wire = Wire::new(number);
+        let mut wire = Wire::new(number, &scenario.faults);
         let id = wire.id("sess");
         let conversation_id = wire.id("conv");
         let settings = Settings::new(dialect, &id, &model, unix_s + scenario.server.expires_after.as_secs());
@@ -102,7 +101,6 @@ impl Session {
             expires: now + scenario.server.expires_after,
             spoke: false,
             cached: (0, 0),
-            closed: false,
             scenario,
         };
         session.open();
@@ -111,7 +109,7 @@ impl Session {
 
     /// One text message of the client.
     pub fn text(&mut self, now: Instant, text: &str) {
-        if self.closed {
+        if self.wire.is_over() {
             return;
         }
         if let Some(append) = client_event::append(text) {
@@ -138,7 +136,7 @@ impl Session {
 
     /// A deadline passed.
     pub fn timeout(&mut self, now: Instant) {
-        if self.closed {
+        if self.wire.is_over() {
             return;
         }
         if now >= self.expires {
@@ -149,7 +147,7 @@ impl Session {
         }
         self.due_transcripts(now);
         self.due_responses(now);
-        if self.idle_at.is_some_and(|at| now >= at) && !self.closed {
+        if self.idle_at.is_some_and(|at| now >= at) && !self.wire.is_over() {
             self.idle_timeout(now);
         }
     }
@@ -159,7 +157,7 @@ impl Session {
         if let Some(output) = self.wire.pop() {
             return output;
         }
-        if self.closed {
+        if self.wire.is_over() {
             return Output::Timeout(None);
         }
         let transcript = self.transcripts.front().map(|transcript| transcript.due);
@@ -183,12 +181,16 @@ impl Session {
     }
 
     fn close(&mut self, code: u16, reason: &str) {
-        self.wire.close(code, reason);
-        self.closed = true;
+        self.wire.break_with(&Break::Close { code, reason: reason.to_owned() });
     }
 
     fn handle(&mut self, now: Instant, event: &ClientEvent) -> Result<(), Refused> {
         match event.kind.as_str() {
+            "session.update" if self.scenario.server.updates == Updates::Ignore => Ok(()),
+            "session.update" if self.scenario.server.updates == Updates::Refuse => {
+                let message = "Invalid value: the scenario refuses every session.update.";
+                Err(Refused::new("invalid_value", message).at("session"))
+            }
             "session.update" => {
                 let update = event.body.get("session").unwrap_or(&serde_json::Value::Null);
                 self.settings.update(update, self.spoke)?;

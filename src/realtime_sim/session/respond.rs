@@ -152,7 +152,7 @@ impl Session {
             } else {
                 self.complete(now, running);
             }
-            if self.closed {
+            if self.wire.is_over() {
                 return;
             }
         }
@@ -243,10 +243,11 @@ impl Session {
                 let error = json!({"type": kind, "code": code, "message": message});
                 self.finish(now, running, "failed", json!({"type": "failed", "error": error}));
             }
-            Some(Trouble::Close { code, reason }) => self.close(code, &reason),
-            Some(Trouble::Drop) => {
-                self.wire.cut();
-                self.closed = true;
+            Some(Trouble::Break(broken)) => {
+                self.wire.break_with(&broken);
+                if !self.wire.is_over() {
+                    self.finish(now, running, "completed", Value::Null);
+                }
             }
             Some(Trouble::Stall) => {
                 running.next_at = None;

@@ -84,6 +84,12 @@ impl Session {
                     audio: Vec::new(),
                 }))
             }
+            Part::SameCall => {
+                let mut value = running.output.last().cloned().unwrap_or_default();
+                let arguments = value["arguments"].as_str().unwrap_or_default().to_owned();
+                (value["id"], value["status"], value["arguments"]) = (json!(id), json!("in_progress"), json!(""));
+                Open::Call { value, arguments, sent: 0 }
+            }
             Part::Call { name, arguments } => {
                 let call_id = self.wire.id("call");
                 let value = json!({"id": id, "object": "realtime.item", "type": "function_call",
