@@ -1,7 +1,8 @@
 //! `voxtrunk realtime-sim`: the embedded Realtime server by itself, until a signal ends it.
 
 use super::exit;
-use crate::realtime_sim::{Sim, SimConfig, SimMode};
+use crate::realtime_sim::Sim;
+use crate::realtime_sim::scenario::Scenario;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +24,13 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: Args) -> ExitCode {
+    let scenario = match args.scenario.as_deref().map_or_else(Scenario::built_in, Scenario::load) {
+        Ok(scenario) => scenario,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return exit::code(exit::USAGE);
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -30,7 +38,7 @@ pub fn run(args: Args) -> ExitCode {
             return exit::code(exit::FAILURE);
         }
     };
-    match runtime.block_on(serve(args)) {
+    match runtime.block_on(serve(args, scenario)) {
         Ok(()) => exit::code(exit::OK),
         Err(error) => {
             eprintln!("{error}");
@@ -39,11 +47,10 @@ pub fn run(args: Args) -> ExitCode {
     }
 }
 
-async fn serve(args: Args) -> Result<(), String> {
+async fn serve(args: Args, scenario: Scenario) -> Result<(), String> {
     let signals = |kind| signal(kind).map_err(|e| format!("cannot watch for signals: {e}"));
     let (mut term, mut int) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
-    let mode = if args.echo { SimMode::Echo } else { SimMode::Scripted { scenario: args.scenario } };
-    let sim = Sim::start(SimConfig { listen: args.listen, mode }).await?;
+    let sim = Sim::start_with(args.listen, scenario, args.echo).await?;
     println!("realtime-sim: {} (GA; preview with the header `OpenAI-Beta: realtime=v1`)", sim.url());
     tokio::select! {
         _ = term.recv() => {}
