@@ -44,13 +44,7 @@ const NO_PORTS: Refusal = Refusal { status: 503, by: EndedBy::Fault, cause: "no_
 impl Signalling {
     pub(super) fn incoming(&mut self, session: SessionId, flow: Flow, invite: Message) {
         let now = clock::now();
-        let mut record = Cdr {
-            sip_call_id: invite.call_id().unwrap_or_default(),
-            source: flow.remote.to_string(),
-            caller: dialled::caller(&invite).expose().clone(),
-            dialled: dialled::dialled(&invite),
-            ..self.blank_record()
-        };
+        let mut record = self.record_of(flow, &invite);
         match self.accept(now, session, flow, &invite, &mut record) {
             Ok(()) => {}
             Err(refusal) => {
@@ -60,6 +54,26 @@ impl Signalling {
                 record.sip_status = refusal.status;
                 self.write_refusal(record, refusal.by, refusal.cause);
             }
+        }
+    }
+
+    /// The user agent refused an INVITE by itself: only the record is left to do.
+    pub(super) fn refused(&mut self, flow: Flow, invite: &Message, status: u16) {
+        let record = Cdr { sip_status: status, ..self.record_of(flow, invite) };
+        let (by, cause) = match status {
+            503 => (EndedBy::Operator, "overload"),
+            _ => (EndedBy::Caller, "bad_request"),
+        };
+        self.write_refusal(record, by, cause);
+    }
+
+    fn record_of(&mut self, flow: Flow, invite: &Message) -> Cdr {
+        Cdr {
+            sip_call_id: invite.call_id().unwrap_or_default(),
+            source: flow.remote.to_string(),
+            caller: dialled::caller(invite).expose().clone(),
+            dialled: dialled::dialled(invite),
+            ..self.blank_record()
         }
     }
 

@@ -161,6 +161,7 @@ impl Signalling {
     fn event(&mut self, event: UaEvent) {
         let (session, ended) = match &event {
             UaEvent::IncomingCall { session, flow, invite } => return self.incoming(*session, *flow, invite.clone()),
+            UaEvent::Refused { flow, invite, status } => return self.refused(*flow, invite, *status),
             UaEvent::Ended { session, .. } => (*session, true),
             UaEvent::Progress { session, .. }
             | UaEvent::Answered { session, .. }

@@ -10,6 +10,7 @@ use crate::sip::transaction::{Io, Store, reply_flow};
 use crate::sip::user_agent::SessionId;
 use crate::sip::{Flow, Transport};
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -33,13 +34,18 @@ pub(crate) struct Core {
     pub live: usize,
     /// Requests dropped because a store was full.
     pub dropped: u64,
+    /// To-tags of the calls refused last, so that a repeated INVITE is told once.
+    refused: VecDeque<u64>,
 }
+
+/// Refused calls that are remembered.
+const REFUSED: usize = 256;
 
 impl Core {
     pub fn new(config: UaConfig) -> Core {
         let mut random = Random::new(config.seed);
         let secret = random.secret();
-        Core { config, random, io: Io::default(), store: Store::default(), secret, live: 0, dropped: 0 }
+        Core { config, random, io: Io::default(), store: Store::default(), secret, live: 0, dropped: 0, refused: VecDeque::new() }
     }
 
     pub fn event(&mut self, event: UaEvent) {
@@ -147,10 +153,33 @@ impl Core {
         }
         let bytes = response.build().as_bytes().clone();
         self.io.send(reply_flow(flow, request), bytes);
+        let new_call = request.method() == Method::Invite
+            && !request.to().is_some_and(|to| to.is_ok_and(|to| to.tag().is_some()))
+            && status != 482;
+        if new_call {
+            self.refused(flow, request, status);
+        }
+    }
+
+    /// OVL-08: the owner is told of each refused call once.
+    fn refused(&mut self, flow: Flow, invite: &Message, status: u16) {
+        let tag = self.stateless_hash(invite);
+        if self.refused.contains(&tag) {
+            return;
+        }
+        if self.refused.len() >= REFUSED {
+            self.refused.pop_front();
+        }
+        self.refused.push_back(tag);
+        self.event(UaEvent::Refused { flow, invite: invite.clone(), status });
     }
 
     /// A To-tag that only we can make, the same for each copy of a request.
     pub fn stateless_tag(&self, request: &Message) -> String {
+        hex(self.stateless_hash(request))
+    }
+
+    fn stateless_hash(&self, request: &Message) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.secret.hash(&mut hasher);
         request.call_id().hash(&mut hasher);
@@ -159,7 +188,7 @@ impl Core {
         if let Some(Ok(via)) = request.top_via() {
             (via.host, via.port, via.branch).hash(&mut hasher);
         }
-        hex(hasher.finish())
+        hasher.finish()
     }
 }
 

@@ -63,6 +63,9 @@ pub enum ReferOutcome {
 pub enum UaEvent {
     /// A new call. 100 Trying has been queued already. Answer with Ring/Progress/Accept/Reject.
     IncomingCall { session: SessionId, flow: Flow, invite: Message },
+    /// A new call that was refused here for its form (416, 420, 415, 406, 400 …) or for want of room (503): answered already, without
+    /// a session. Told once for the copies of one INVITE (the last 256 are remembered); a merged copy (482) is not told.
+    Refused { flow: Flow, invite: Message, status: u16 },
     /// UAC: a provisional response above 100.
     Progress { session: SessionId, status: u16, sdp: Option<Bytes> },
     /// UAC: 2xx; the ACK has been queued. When our INVITE had no SDP and `sdp` is the peer's offer, the ACK waits for

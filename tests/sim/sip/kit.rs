@@ -179,6 +179,7 @@ pub fn label(event: &UaEvent) -> String {
     let with = |sdp: &Option<Bytes>| if sdp.is_some() { " sdp" } else { "" };
     match event {
         UaEvent::IncomingCall { .. } => "incoming".into(),
+        UaEvent::Refused { status, .. } => format!("refused {status}"),
         UaEvent::Progress { status, sdp, .. } => format!("progress {status}{}", with(sdp)),
         UaEvent::Answered { sdp, .. } => format!("answered{}", with(sdp)),
         UaEvent::Established { sdp, .. } => format!("established{}", with(sdp)),
