@@ -113,6 +113,7 @@ impl Call {
             UaEvent::Ended { end, .. } => self.sip_ended(now, end),
             // Of calls we place, or of no call yet.
             UaEvent::IncomingCall { .. }
+            | UaEvent::Refused { .. }
             | UaEvent::Progress { .. }
             | UaEvent::Answered { .. }
             | UaEvent::ReinviteDone { .. } => {}

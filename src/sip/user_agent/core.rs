@@ -45,7 +45,16 @@ impl Core {
     pub fn new(config: UaConfig) -> Core {
         let mut random = Random::new(config.seed);
         let secret = random.secret();
-        Core { config, random, io: Io::default(), store: Store::default(), secret, live: 0, dropped: 0, refused: VecDeque::new() }
+        Core {
+            config,
+            random,
+            io: Io::default(),
+            store: Store::default(),
+            secret,
+            live: 0,
+            dropped: 0,
+            refused: VecDeque::new(),
+        }
     }
 
     pub fn event(&mut self, event: UaEvent) {

@@ -15,16 +15,21 @@ fn refused(request: String, status: u16, header: Option<(Name, &str)>) {
         assert_eq!(response.value(&name).as_deref(), Some(value));
     }
     assert!(response.to().expect("To").expect("ok").tag().is_some(), "a final response has a To-tag");
-    assert_eq!(bench.told(), [""; 0]);
+    // OVL-08: the owner is told of a refused call, once, and of nothing else.
+    let new_call = request.starts_with("INVITE") && status != 482;
+    let told = bench.told();
+    assert_eq!(told.len(), usize::from(new_call), "{told:?}");
+    assert!(told.iter().all(|told| told.ends_with(&format!("refused {status}"))), "{told:?}");
     assert_eq!(bench.ua.counts(), UaCounts::default(), "a refusal costs no state");
     // The same bytes again get the same answer (RFC 3261 §8.2.7).
     bench.hear(&request);
     assert_eq!(bench.last().as_bytes(), response.as_bytes());
+    assert_eq!(bench.told(), [""; 0]);
 }
 
 const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
 
-/// DLG-01, PAR-15, EAR-01: each check, and that an earlier one wins over a later one.
+/// DLG-01, PAR-15, EAR-01, OVL-08: each check, and that an earlier one wins over a later one.
 #[test]
 fn order_of_checks() {
     let mut peer = Peer::new();

@@ -165,7 +165,8 @@ impl World {
     /// The owner of one side reacts.
     fn heard(&mut self, side: usize, event: UaEvent) {
         let (seed, text) = (self.seed, label(&event));
-        let session = session_of(&event);
+        // Refused calls have no session.
+        let Some(session) = session_of(&event) else { return };
         let seen = self.seen(side, session);
         assert!(seen.ended.is_none(), "seed {seed}: {text} after the end; {:?}", seen.events);
         seen.events.push(text);
@@ -210,7 +211,8 @@ impl World {
                 }
             }
             UaEvent::Ended { end, .. } => seen.ended = Some(end),
-            UaEvent::Progress { .. } | UaEvent::ReinviteAck { .. } | UaEvent::Info { .. } => {}
+            UaEvent::Refused { .. } | UaEvent::Progress { .. } | UaEvent::ReinviteAck { .. } | UaEvent::Info { .. } => {
+            }
         }
     }
 
@@ -330,8 +332,9 @@ impl World {
     }
 }
 
-fn session_of(event: &UaEvent) -> SessionId {
+fn session_of(event: &UaEvent) -> Option<SessionId> {
     match event {
+        UaEvent::Refused { .. } => None,
         UaEvent::IncomingCall { session, .. }
         | UaEvent::Progress { session, .. }
         | UaEvent::Answered { session, .. }
@@ -341,7 +344,7 @@ fn session_of(event: &UaEvent) -> SessionId {
         | UaEvent::ReinviteDone { session, .. }
         | UaEvent::Info { session, .. }
         | UaEvent::Refer { session, .. }
-        | UaEvent::Ended { session, .. } => *session,
+        | UaEvent::Ended { session, .. } => Some(*session),
     }
 }
 

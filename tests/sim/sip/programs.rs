@@ -121,6 +121,7 @@ impl Program {
             UaEvent::IncomingCall { session, .. } => {
                 assert!(self.sessions.insert(*session, false).is_none(), "seed {seed}: a session number twice");
             }
+            UaEvent::Refused { .. } => {}
             UaEvent::Ended { session, .. } => {
                 assert_eq!(self.sessions.insert(*session, true), Some(false), "seed {seed}: {text}, {session:?}");
             }
