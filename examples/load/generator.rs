@@ -31,7 +31,7 @@ const LOST_MARKER: Duration = Duration::from_millis(1500);
 pub struct Heard {
     pub received: u64,
     pub lost: u64,
-    /// More than 20 ms after its time, by the call's own best packet.
+    /// More than 20 ms after its time, by the call's own best packet of the window.
     pub late: u64,
     pub interarrival_us: Vec<u32>,
     pub mouth_to_ear_us: Vec<u32>,
@@ -42,8 +42,10 @@ pub struct Heard {
 /// The receive side of one call.
 struct Ear {
     last: Option<(Instant, u16)>,
-    /// Arrival of the packet that came earliest by its sequence number, and that number, extended.
+    /// Arrival of the window's packet that came earliest by its sequence number, and that number, extended.
     base: Option<(Instant, u64)>,
+    /// A window is open.
+    measured: bool,
     extended: u64,
     /// When the marker that is on its way was sent, µs since the start; 0 = none.
     marker: Arc<AtomicU64>,
@@ -193,6 +195,10 @@ impl Ear {
         let in_order = step != 0 && step < 0x8000;
         if in_order {
             self.extended += u64::from(step);
+        }
+        if measuring != self.measured {
+            self.measured = measuring;
+            self.base = None;
         }
         let late = match self.base {
             Some((base, number)) => {
@@ -385,7 +391,7 @@ impl Mouth {
             call.state = State::Talking;
             call.remote = Some(SocketAddr::new(self.server.ip(), port));
             call.next_frame = now;
-            let ear = Ear { last: None, base: None, extended: 0, marker: Arc::clone(&call.marker) };
+            let ear = Ear { last: None, base: None, measured: false, extended: 0, marker: Arc::clone(&call.marker) };
             if let Some(ears) = self.shared.ears.get(i % SOCKETS) {
                 locked(ears).insert(port, ear);
             }

@@ -88,7 +88,7 @@ fn open(
     })?;
     ws.get_ref().socket().set_nonblocking(true).map_err(|e| SessionFault::Connect(e.to_string()))?;
     ws.get_mut().short().polled();
-    Ok(RealtimeSocket { ws })
+    Ok(RealtimeSocket { ws: Box::new(ws) })
 }
 
 fn dial(addresses: &[SocketAddr], deadline: Instant) -> std::io::Result<TcpStream> {

@@ -12,7 +12,7 @@ use short::Short;
 use std::io;
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
-use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode};
+use tungstenite::protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode};
 use tungstenite::{Error, Message, Utf8Bytes, WebSocket};
 
 /// A whole reply can come in one delta.
@@ -98,7 +98,8 @@ pub struct Broken(pub String);
 
 /// An open WebSocket, non-blocking.
 pub struct RealtimeSocket {
-    ws: WebSocket<Stream>,
+    /// Boxed: it moves through the job queue into its call.
+    ws: Box<WebSocket<Stream>>,
 }
 
 impl RealtimeSocket {
@@ -176,13 +177,4 @@ fn config() -> WebSocketConfig {
         .max_write_buffer_size(MAX_BACKLOG)
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE))
-}
-
-/// Wraps an established connection without a handshake (tests of the worker).
-#[doc(hidden)]
-pub fn from_stream(stream: TcpStream) -> io::Result<RealtimeSocket> {
-    stream.set_nonblocking(true)?;
-    let mut short = Short::new(stream);
-    short.polled();
-    Ok(RealtimeSocket { ws: WebSocket::from_raw_socket(Stream::Plain(short), Role::Client, Some(config())) })
 }

@@ -56,7 +56,7 @@ pub enum Command {
 /// What a worker tells signalling.
 #[derive(Debug)]
 pub enum Report {
-    Sip(UaCommand),
+    Sip(Box<UaCommand>),
     /// The call is over, its sockets are closed.
     Ended {
         session: SessionId,

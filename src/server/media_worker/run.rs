@@ -229,7 +229,7 @@ impl Machine {
         };
         tracing::error!(call = %record.call, "the call panicked and was ended; the others go on");
         let reason = Reason { protocol: "SIP".into(), cause: Some(500), text: Some("Internal error".into()) };
-        self.shared.out.push_back(Report::Sip(UaCommand::Hangup { session, reason: Some(reason) }));
+        self.shared.out.push_back(Report::Sip(Box::new(UaCommand::Hangup { session, reason: Some(reason) })));
         self.finish(session, unfinished(record, EndedBy::Fault, Cause::Panic));
     }
 

@@ -227,7 +227,7 @@ impl Slot {
                     shared.stats.rtp_send_errors.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            Output::Sip(command) => shared.out.push_back(Report::Sip(command)),
+            Output::Sip(command) => shared.out.push_back(Report::Sip(Box::new(command))),
             Output::OpenRealtime => self.open_realtime(shared),
             Output::RealtimeText(text) => {
                 if let Some(open) = &mut self.ws {

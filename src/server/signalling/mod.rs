@@ -186,7 +186,7 @@ impl Signalling {
 
     fn report(&mut self, report: Report) {
         match report {
-            Report::Sip(command) => self.parts.user_agent.command(clock::now(), command),
+            Report::Sip(command) => self.parts.user_agent.command(clock::now(), *command),
             Report::Ended { session, port, record } => {
                 self.parts.ports.release(clock::now(), port);
                 if let Some(worker) = self.routes.get(&session).and_then(|r| r.worker) {
