@@ -247,6 +247,13 @@ impl Caller {
         }
         heard
     }
+
+    /// The level (RMS) of the next packet.
+    pub async fn packet(&mut self, deadline: Instant) -> Option<f64> {
+        let mut buffer = [0; 2048];
+        let received = timeout_at(deadline, self.rtp.recv_from(&mut buffer)).await;
+        received.ok()?.ok().filter(|(n, _)| *n > 12).map(|(n, _)| rms(&buffer[12..n]))
+    }
 }
 
 fn rms(payload: &[u8]) -> f64 {

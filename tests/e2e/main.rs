@@ -11,6 +11,7 @@
 mod answering;
 mod caller;
 mod failing;
+mod interrupting;
 mod leaking;
 mod limiting;
 mod operating;
