@@ -28,6 +28,9 @@ instructions = "You are a friendly telephone assistant. Keep every answer to one
 greeting = { say = "Hello, this is voxtrunk. How can I help you?" }
 "#;
 
+/// The name makes it the plan of every number; a file of the book has its directory before it.
+const BUILT_IN_FILE: &str = "default.toml";
+
 /// Runs it.
 pub fn run(args: Args) -> ExitCode {
     let (settings, book) = match load(&args) {
@@ -66,7 +69,7 @@ fn load(args: &Args) -> Result<(Settings, Book), Vec<ConfigError>> {
             "voxtrunk: no directory {}: every number is answered by a built-in agent; make one to have your own",
             settings.dialplans.display()
         );
-        return Ok((settings, Book::from_plans(vec![Dialplan::parse(Path::new("default.toml"), BUILT_IN)?])));
+        return Ok((settings, Book::from_plans(vec![Dialplan::parse(Path::new(BUILT_IN_FILE), BUILT_IN)?])));
     }
     let book = Book::load(&settings.dialplans, &settings)?;
     Ok((settings, book))
@@ -121,10 +124,13 @@ async fn reload(server: &Server) {
 /// What the one line at the start says after the address.
 fn hello(settings: &Settings, book: &Book) -> String {
     let provider = settings.provider(None).map_or("none", |p| p.name.as_str());
-    let plans = book.plans().len();
+    let plans = match book.plans() {
+        [only] if only.file == Path::new(BUILT_IN_FILE) => "built-in agent".to_owned(),
+        plans => format!("{} dialplan(s) from {}", plans.len(), settings.dialplans.display()),
+    };
     let defaults =
         if settings.is_default { " (no settings file: loopback only; see voxtrunk.example.toml)" } else { "" };
-    format!("{plans} dialplan(s) from {}; Realtime: {provider}{defaults}", settings.dialplans.display())
+    format!("{plans}; Realtime: {provider}{defaults}")
 }
 
 #[cfg(test)]
@@ -133,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_built_in_agent_answers_every_number() {
-        let plan = Dialplan::parse(Path::new("default.toml"), BUILT_IN).unwrap();
+        let plan = Dialplan::parse(Path::new(BUILT_IN_FILE), BUILT_IN).unwrap();
         assert!(Book::from_plans(vec![plan]).lookup("+15551230001").is_some());
     }
 }
