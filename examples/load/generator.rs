@@ -240,7 +240,7 @@ impl Ear {
 /// µ-law to linear (G.711).
 fn decode(byte: u8) -> i32 {
     let u = !byte;
-    let magnitude = ((i32::from(u & 0x0F) << 3) + 0x84 << ((u & 0x70) >> 4)) - 0x84;
+    let magnitude = (((i32::from(u & 0x0F) << 3) + 0x84) << ((u & 0x70) >> 4)) - 0x84;
     if u & 0x80 == 0 { magnitude } else { -magnitude }
 }
 

@@ -3,6 +3,8 @@
 //! Each test starts the program as a user would (`voxtrunk serve --config …`) on free loopback ports. A missing peer skips
 //! the test with a line that says so, unless `VOXTRUNK_INTEROP` is set: then it fails.
 
+#![allow(clippy::disallowed_methods, reason = "a test is its own world: it has sockets and a clock")]
+
 mod baresip;
 mod pjsip;
 mod sipp;

@@ -163,7 +163,7 @@ mod tests {
         let error = loop {
             peer.write_all(b"x").unwrap();
             match short.read(&mut [0; 1]) {
-                Ok(_) => reads += 1,
+                Ok(n) => reads += n,
                 Err(error) => break error,
             }
         };

@@ -115,7 +115,7 @@ impl Bench {
     }
 
     /// Moves to the deadline that was announced.
-    fn to_deadline(&mut self) {
+    fn reach_deadline(&mut self) {
         let deadline = self.deadline.expect("a deadline");
         let by = deadline.saturating_duration_since(self.now);
         self.advance(by);

@@ -97,7 +97,7 @@ fn cancel_not_active_is_benign_and_frees_the_slot_even_without_done() {
     bench.error("response_cancel_not_active", &event_id);
     assert_eq!(bench.warnings(), ["cancel_not_active"]);
     assert!(bench.sent.is_empty());
-    bench.to_deadline();
+    bench.reach_deadline();
     assert_eq!(bench.sent_types(), ["response.create"]);
 }
 

@@ -34,7 +34,7 @@ fn ready_timeout_closes() {
             bench.server(json!({"type": "session.created"}));
         }
         bench.clear();
-        bench.to_deadline();
+        bench.reach_deadline();
         assert_eq!(bench.events, [AgentEvent::Closed { fault: Some(SessionFault::Timeout) }]);
         assert!(bench.disconnected && bench.deadline.is_none());
     }

@@ -95,7 +95,7 @@ fn a_refusal_that_comes_late_still_finds_its_wish() {
     bench.created("r");
     bench.done("r", "completed");
     bench.intent(Intent::Say("more".to_owned()));
-    bench.to_deadline();
+    bench.reach_deadline();
     assert_eq!(creates(&bench), 2, "none came");
 }
 
@@ -106,7 +106,7 @@ fn refusal_before_any_sign_of_the_other_response_asks_again_after_its_end_or_soo
     let event_id = create_id(&bench);
     bench.error("conversation_already_has_active_response", &event_id);
     assert_eq!(creates(&bench), 1);
-    bench.to_deadline();
+    bench.reach_deadline();
     assert_eq!(creates(&bench), 2);
 
     let mut bench = Bench::ready();
@@ -139,7 +139,7 @@ fn an_unanswered_create_frees_the_slot_at_its_deadline() {
     let mut bench = Bench::ready();
     bench.intent(Intent::Say("hello".to_owned()));
     bench.intent(Intent::Say("goodbye".to_owned()));
-    bench.to_deadline();
+    bench.reach_deadline();
     assert_eq!(bench.warnings(), ["response_create_unanswered"]);
     assert_eq!(creates(&bench), 2);
 }
@@ -150,7 +150,7 @@ fn a_response_without_its_done_ends_at_its_deadline() {
     bench.created("r");
     bench.audio("r", "i", 100);
     bench.clear();
-    bench.to_deadline();
+    bench.reach_deadline();
     let segment = SegmentId(1);
     assert!(bench.events.contains(&AgentEvent::SegmentEnded { segment, outcome: SegmentOutcome::Failed }));
     assert!(matches!(bench.events.last(), Some(AgentEvent::ResponseEnded { spoke: true, failed: Some(_) })));
@@ -207,7 +207,7 @@ fn an_answer_is_left_to_the_vad_while_the_caller_speaks_and_falls_due_if_none_co
     assert_eq!(creates(&bench), 0);
     bench.speech_stopped("u1");
     assert_eq!(creates(&bench), 0);
-    bench.to_deadline();
+    bench.reach_deadline();
     assert_eq!(creates(&bench), 1);
 }
 

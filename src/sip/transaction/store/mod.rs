@@ -249,7 +249,7 @@ mod tests {
                 let flow = |n: u64| Flow {
                     transport,
                     local: at("192.0.2.1:5060"),
-                    remote: at(if n % 2 == 0 { "192.0.2.2:5060" } else { "192.0.2.3:5060" }),
+                    remote: at(if n.is_multiple_of(2) { "192.0.2.2:5060" } else { "192.0.2.3:5060" }),
                     conn: n % 2,
                 };
                 for n in 0..20 {
