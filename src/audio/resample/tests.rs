@@ -119,6 +119,15 @@ fn full_scale_does_not_wrap() {
     }
 }
 
+#[test]
+fn rounding_is_to_the_nearest_and_clamped() {
+    for eighths in -270_000..270_000 {
+        let sample = eighths as f32 / 8.0;
+        assert_eq!(to_i16(sample), sample.round_ties_even() as i16, "{sample}");
+    }
+    assert_eq!((to_i16(f32::INFINITY), to_i16(f32::NEG_INFINITY), to_i16(1e30)), (i16::MAX, i16::MIN, i16::MAX));
+}
+
 /// RTP-17: a segment of 24 kHz audio has exactly a third of its samples at 8 kHz, its end included, whatever its length.
 #[test]
 fn flush_gives_the_tail() {
