@@ -115,6 +115,7 @@ pub fn run(args: Args) -> ExitCode {
     }
     let json = serde_json::to_string_pretty(&report).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}"));
     println!("{json}");
+    eprintln!("{}", summary(&report));
     if let Some(path) = &args.json
         && let Err(e) = std::fs::write(path, json + "\n")
     {
@@ -122,6 +123,24 @@ pub fn run(args: Args) -> ExitCode {
         files_written = false;
     }
     exit::code(verdict(&report, files_written))
+}
+
+/// The end in one line; for a failed call, what to look at.
+fn summary(report: &Report) -> String {
+    let advice = match report.sip_status {
+        _ if report.outcome != "refused" => {
+            return match report.trouble {
+                Some(trouble) => format!("call failed: {trouble}"),
+                None => format!("{} after {:.1} s", report.outcome.replace('_', " "), report.talk_ms as f32 / 1000.0),
+            };
+        }
+        404 => "no dialplan serves this number; `voxtrunk explain NUMBER` shows what does",
+        408 => "no answer at all: is the address right, and is this machine among the server's `sip.peers`?",
+        480 | 503 => "the server cannot take the call: its log and its last CDR name the cause",
+        488 => "no codec in common: see --codecs",
+        _ => "the server's log and its last CDR name the cause",
+    };
+    format!("call failed: {}: {advice}", report.sip_status)
 }
 
 fn verdict(report: &Report, files_written: bool) -> u8 {
