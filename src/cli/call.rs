@@ -85,20 +85,17 @@ pub fn run(args: Args) -> ExitCode {
             return exit::code(exit::USAGE);
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => {
-            eprintln!("voxtrunk call: no runtime: {e}");
-            return exit::code(exit::FAILURE);
-        }
-    };
+    exit::block_on("call", call(args, options))
+}
+
+async fn call(args: Args, options: CallOptions) -> ExitCode {
     let interrupted = async {
         // Without a signal handler Ctrl-C just ends the process; then there is nothing to wait for.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
     };
-    let result = runtime.block_on(place_call(options, interrupted, |heard| eprintln!("{}", line(&heard))));
+    let result = place_call(options, interrupted, |heard| eprintln!("{}", line(&heard))).await;
     let (report, tracks) = match result {
         Ok(done) => done,
         Err(why) => {

@@ -29,3 +29,14 @@ Try:
 pub fn code(code: u8) -> ExitCode {
     ExitCode::from(code)
 }
+
+/// Runs a command's asynchronous part on a runtime of its own.
+pub fn block_on(command: &str, work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => {
+            eprintln!("voxtrunk {command}: cannot start: {error}");
+            code(FAILURE)
+        }
+    }
+}

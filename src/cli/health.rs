@@ -34,14 +34,11 @@ pub fn run(args: Args) -> ExitCode {
             return exit::code(exit::USAGE);
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => {
-            eprintln!("voxtrunk health: no runtime: {e}");
-            return exit::code(exit::FAILURE);
-        }
-    };
-    let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, ask(address)).await });
+    exit::block_on("health", report(address))
+}
+
+async fn report(address: SocketAddr) -> ExitCode {
+    let answer = tokio::time::timeout(PATIENCE, ask(address)).await;
     match answer.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs()))) {
         Ok(text) => {
             println!("{text}");

@@ -31,20 +31,15 @@ pub fn run(args: Args) -> ExitCode {
             return exit::code(exit::USAGE);
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("voxtrunk: cannot start: {error}");
-            return exit::code(exit::FAILURE);
+    exit::block_on("realtime-sim", async {
+        match serve(args, scenario).await {
+            Ok(()) => exit::code(exit::OK),
+            Err(error) => {
+                eprintln!("{error}");
+                exit::code(exit::FAILURE)
+            }
         }
-    };
-    match runtime.block_on(serve(args, scenario)) {
-        Ok(()) => exit::code(exit::OK),
-        Err(error) => {
-            eprintln!("{error}");
-            exit::code(exit::FAILURE)
-        }
-    }
+    })
 }
 
 async fn serve(args: Args, scenario: Scenario) -> Result<(), String> {

@@ -46,20 +46,15 @@ pub fn run(args: Args) -> ExitCode {
         eprintln!("voxtrunk: {error}");
         return exit::code(exit::USAGE);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("voxtrunk: cannot start: {error}");
-            return exit::code(exit::FAILURE);
+    exit::block_on("serve", async {
+        match serve(settings, book).await {
+            Ok(()) => exit::code(exit::OK),
+            Err(error) => {
+                eprintln!("voxtrunk: {error}");
+                exit::code(exit::FAILURE)
+            }
         }
-    };
-    match runtime.block_on(serve(settings, book)) {
-        Ok(()) => exit::code(exit::OK),
-        Err(error) => {
-            eprintln!("voxtrunk: {error}");
-            exit::code(exit::FAILURE)
-        }
-    }
+    })
 }
 
 fn load(args: &Args) -> Result<(Settings, Book), Vec<ConfigError>> {

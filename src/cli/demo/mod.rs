@@ -51,21 +51,16 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: Args) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => {
-            eprintln!("voxtrunk demo: no runtime: {e}");
-            return exit::code(exit::FAILURE);
+    exit::block_on("demo", async {
+        match demo(&args).await {
+            Ok(true) => exit::code(exit::OK),
+            Ok(false) => exit::code(exit::CALL_FAILED),
+            Err(why) => {
+                eprintln!("voxtrunk demo: {why}");
+                exit::code(exit::FAILURE)
+            }
         }
-    };
-    match runtime.block_on(demo(&args)) {
-        Ok(true) => exit::code(exit::OK),
-        Ok(false) => exit::code(exit::CALL_FAILED),
-        Err(why) => {
-            eprintln!("voxtrunk demo: {why}");
-            exit::code(exit::FAILURE)
-        }
-    }
+    })
 }
 
 async fn demo(args: &Args) -> Result<bool, String> {

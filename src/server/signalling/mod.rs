@@ -159,19 +159,13 @@ impl Signalling {
     }
 
     fn event(&mut self, event: UaEvent) {
-        let (session, ended) = match &event {
+        match &event {
             UaEvent::IncomingCall { session, flow, invite } => return self.incoming(*session, *flow, invite.clone()),
             UaEvent::Refused { flow, invite, status } => return self.refused(*flow, invite, *status),
-            UaEvent::Ended { session, .. } => (*session, true),
-            UaEvent::Progress { session, .. }
-            | UaEvent::Answered { session, .. }
-            | UaEvent::Established { session, .. }
-            | UaEvent::Reinvite { session, .. }
-            | UaEvent::ReinviteAck { session, .. }
-            | UaEvent::ReinviteDone { session, .. }
-            | UaEvent::Info { session, .. }
-            | UaEvent::Refer { session, .. } => (*session, false),
-        };
+            _ => {}
+        }
+        let Some(session) = event.session() else { return };
+        let ended = matches!(event, UaEvent::Ended { .. });
         let Some(route) = self.routes.get_mut(&session) else { return };
         if let Some(worker) = route.worker
             && route.call_runs

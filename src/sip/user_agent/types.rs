@@ -88,6 +88,25 @@ pub enum UaEvent {
     Ended { session: SessionId, end: SessionEnd },
 }
 
+impl UaEvent {
+    /// The session an event belongs to; `None` for a call that was refused without one.
+    pub fn session(&self) -> Option<SessionId> {
+        match self {
+            UaEvent::Refused { .. } => None,
+            UaEvent::IncomingCall { session, .. }
+            | UaEvent::Progress { session, .. }
+            | UaEvent::Answered { session, .. }
+            | UaEvent::Established { session, .. }
+            | UaEvent::Reinvite { session, .. }
+            | UaEvent::ReinviteAck { session, .. }
+            | UaEvent::ReinviteDone { session, .. }
+            | UaEvent::Info { session, .. }
+            | UaEvent::Refer { session, .. }
+            | UaEvent::Ended { session, .. } => Some(*session),
+        }
+    }
+}
+
 /// What the owner asks of the user agent. A command for a session that is gone is ignored.
 #[derive(Clone, Debug)]
 pub enum UaCommand {

@@ -166,7 +166,7 @@ impl World {
     fn heard(&mut self, side: usize, event: UaEvent) {
         let (seed, text) = (self.seed, label(&event));
         // Refused calls have no session.
-        let Some(session) = session_of(&event) else { return };
+        let Some(session) = event.session() else { return };
         let seen = self.seen(side, session);
         assert!(seen.ended.is_none(), "seed {seed}: {text} after the end; {:?}", seen.events);
         seen.events.push(text);
@@ -329,22 +329,6 @@ impl World {
                 assert!(!fault || self.answer_missing, "seed {seed}: {:?}", seen.events);
             }
         }
-    }
-}
-
-fn session_of(event: &UaEvent) -> Option<SessionId> {
-    match event {
-        UaEvent::Refused { .. } => None,
-        UaEvent::IncomingCall { session, .. }
-        | UaEvent::Progress { session, .. }
-        | UaEvent::Answered { session, .. }
-        | UaEvent::Established { session, .. }
-        | UaEvent::Reinvite { session, .. }
-        | UaEvent::ReinviteAck { session, .. }
-        | UaEvent::ReinviteDone { session, .. }
-        | UaEvent::Info { session, .. }
-        | UaEvent::Refer { session, .. }
-        | UaEvent::Ended { session, .. } => Some(*session),
     }
 }
 

@@ -125,15 +125,13 @@ impl Program {
             UaEvent::Ended { session, .. } => {
                 assert_eq!(self.sessions.insert(*session, true), Some(false), "seed {seed}: {text}, {session:?}");
             }
-            UaEvent::Progress { session, .. }
-            | UaEvent::Answered { session, .. }
-            | UaEvent::Established { session, .. }
-            | UaEvent::Reinvite { session, .. }
-            | UaEvent::ReinviteAck { session, .. }
-            | UaEvent::ReinviteDone { session, .. }
-            | UaEvent::Info { session, .. }
-            | UaEvent::Refer { session, .. } => {
-                assert_eq!(self.sessions.get(session), Some(&false), "seed {seed}: {text} of {session:?}");
+            _ => {
+                let session = event.session();
+                assert_eq!(
+                    session.and_then(|session| self.sessions.get(&session)),
+                    Some(&false),
+                    "seed {seed}: {text} of {session:?}"
+                );
             }
         }
     }
