@@ -10,6 +10,7 @@
 //! | [`realtime`] | pure | neutral intents and agent events over the `ga` and `preview` dialects |
 //! | [`tools`] | pure + I/O | what the model may do: policy (pure) and one file a kind |
 //! | [`call`] | pure | joins the four above into one call |
+//! | [`cidr`] | pure | IP networks, for the settings and for the protocol code |
 //! | [`config`] | policy | settings, dialplan files, the book of numbers, secrets |
 //! | [`net`] | I/O | the only place with sockets and the clock |
 //! | [`server`] | tasks | the only place that spawns: signalling, media workers, admission, shutdown |
@@ -24,6 +25,7 @@
 
 pub mod audio;
 pub mod call;
+pub mod cidr;
 pub mod cli;
 pub mod config;
 pub mod net;

@@ -80,7 +80,7 @@ impl Media {
 
 fn receiver_params(params: &MediaParams, policy: &MediaPolicy, signalling: IpAddr) -> ReceiverParams {
     let mut allowed = policy.allowed.clone();
-    allowed.push(signalling);
+    allowed.push(signalling.into());
     ReceiverParams {
         policy: policy.source,
         sdp_remote: params.remote,

@@ -38,6 +38,7 @@ mod transfer;
 mod turn;
 mod uplink;
 
+use crate::cidr::Network;
 use crate::config::dialplan::Dialplan;
 use crate::observe::cdr::Cdr;
 use crate::observe::pii::Pii;
@@ -49,7 +50,7 @@ use crate::sip::user_agent::{SessionId, UaCommand, UaEvent};
 use crate::tools::ToolAction;
 use crate::tools::http::ToolResult;
 use bytes::Bytes;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -90,8 +91,8 @@ pub struct CallParams {
 #[derive(Clone, Debug)]
 pub struct MediaPolicy {
     pub source: SourcePolicy,
-    /// Single addresses media may come from besides SDP and signalling source.
-    pub allowed: Vec<IpAddr>,
+    /// Networks media may come from besides SDP and signalling source.
+    pub allowed: Vec<Network>,
     pub reorder_wait: Duration,
     /// Caller audio is batched to this many ms per append (20–100).
     pub append_ms: u32,

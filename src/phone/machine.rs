@@ -296,7 +296,7 @@ impl Phone {
         let params = ReceiverParams {
             policy: SourcePolicy::Latch,
             sdp_remote: media.remote,
-            allowed: vec![self.source.ip()],
+            allowed: vec![self.source.ip().into()],
             audio_payload_types: media.receive.iter().map(|(pt, _)| *pt).collect(),
             dtmf_payload_type: media.dtmf_receive,
             comfort_noise: media.comfort_noise.then_some(13),

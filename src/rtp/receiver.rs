@@ -5,7 +5,7 @@
 //! A packet in order comes out at once; nothing is allocated per packet in steady state.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::dtmf::{EventPayload, EventReceiver};
@@ -13,6 +13,7 @@ use super::packet::{self, DropCause, Packet};
 use super::reorder::{Reorder, Taken};
 use super::source::{Source, Verdict};
 use super::stats::{Ceiling, Jitter};
+use crate::cidr::Network;
 
 /// Who may send us media (requirement RTP-08).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +32,8 @@ pub struct ReceiverParams {
     pub policy: SourcePolicy,
     /// Address of the peer's SDP.
     pub sdp_remote: Option<SocketAddr>,
-    /// Addresses media may also come from (signalling source, media networks), any port.
-    pub allowed: Vec<IpAddr>,
+    /// Where media may also come from (signalling source, media networks), any port.
+    pub allowed: Vec<Network>,
     /// Audio payload types the peer may use.
     pub audio_payload_types: Vec<u8>,
     pub dtmf_payload_type: Option<u8>,

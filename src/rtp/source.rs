@@ -6,10 +6,11 @@
 //! to prove itself with five packets in order, and only while there is no other source or that one has been silent for 500 ms.
 //! The source that came first wins back at once. Until an address is proved nothing is sent to it (RTP bleed).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::receiver::{ReceiverParams, SourcePolicy};
+use crate::cidr::Network;
 
 /// Good packets in order that prove a source.
 const PROOF: u32 = 5;
@@ -43,7 +44,7 @@ pub(super) struct Source {
     sdp: Option<SocketAddr>,
     /// The present SDP has no address to send to.
     held: bool,
-    allowed: Vec<IpAddr>,
+    allowed: Vec<Network>,
     /// The source we play, as it was on the wire, and its last packet.
     active: Option<(SocketAddr, Instant)>,
     /// The source that was active first since the SDP address was set.
@@ -91,7 +92,7 @@ impl Source {
         self.sdp = sdp.or(self.sdp);
         self.held = sdp.is_none();
         self.allowed.clear();
-        self.allowed.extend(params.allowed.iter().map(IpAddr::to_canonical));
+        self.allowed.extend_from_slice(&params.allowed);
     }
 
     /// The proved source, else the SDP address.
@@ -135,14 +136,13 @@ impl Source {
 
     fn may_learn(&self, from: SocketAddr) -> bool {
         let ip = from.ip().to_canonical();
+        let is_allowed = || self.allowed.iter().any(|source| source.contains(ip));
         let is_ip_of = |addr: Option<SocketAddr>| addr.is_some_and(|addr| addr.ip().to_canonical() == ip);
         match self.policy {
             SourcePolicy::Strict => false,
-            SourcePolicy::Latch => is_ip_of(self.sdp) || self.allowed.contains(&ip),
+            SourcePolicy::Latch => is_ip_of(self.sdp) || is_allowed(),
             // Any address, once; afterwards only addresses that have a name: SDP, configured, or the first source's host (NAT rebinding).
-            SourcePolicy::Nat => {
-                self.first.is_none() || is_ip_of(self.sdp) || is_ip_of(self.first) || self.allowed.contains(&ip)
-            }
+            SourcePolicy::Nat => self.first.is_none() || is_ip_of(self.sdp) || is_ip_of(self.first) || is_allowed(),
         }
     }
 

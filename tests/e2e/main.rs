@@ -8,6 +8,7 @@
     reason = "a test is its own world: it has sockets and a clock"
 )]
 
+mod addressing;
 mod answering;
 mod caller;
 mod failing;

@@ -40,7 +40,7 @@ fn params(policy: SourcePolicy, sdp: &str) -> ReceiverParams {
     ReceiverParams {
         policy,
         sdp_remote: Some(addr(sdp)),
-        allowed: vec![addr(SIGNALLING).ip()],
+        allowed: vec![addr(SIGNALLING).ip().into()],
         audio_payload_types: vec![0],
         dtmf_payload_type: None,
         comfort_noise: None,
@@ -72,6 +72,27 @@ fn latch_learns_with_the_fifth_good_packet() {
         assert_eq!(world.target(), addr(from));
         assert_eq!(world.packet(from), Verdict::Play);
         assert_eq!(world.source.changes(), 1);
+    }
+}
+
+/// RTP-08: a media network is a range: any host in it may prove itself, its neighbours may not.
+#[test]
+fn latch_learns_from_a_media_network() {
+    let network = Network::parse("192.0.2.64/26").expect("a network");
+    let world = || {
+        let mut params = params(SourcePolicy::Latch, SDP);
+        params.allowed.push(network);
+        World { source: Source::new(&params), now: clock::now(), sequence: 0 }
+    };
+    for inside in ["192.0.2.64:4000", "192.0.2.99:4000", "192.0.2.127:9", "[::ffff:192.0.2.80]:4000"] {
+        let mut world = world();
+        assert_eq!(world.packets(inside, 5), [false, false, false, false, true], "{inside}");
+        assert_eq!(world.target(), addr(inside));
+    }
+    for outside in ["192.0.2.63:4000", "192.0.2.128:4000", "198.51.101.64:4000", "[2001:db8::1]:4000"] {
+        let mut world = world();
+        assert_eq!(world.packets(outside, 100), [false; 100], "{outside}");
+        assert_eq!(world.target(), addr(SDP));
     }
 }
 

@@ -18,7 +18,6 @@ use crate::sip::message::Message;
 use crate::sip::offer_answer::{LocalMedia, Negotiation};
 use crate::sip::user_agent::{SessionId, UaCommand};
 use rand::Rng;
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -139,7 +138,7 @@ impl Signalling {
             offer: invite.sdp(),
             media: MediaPolicy {
                 source: media.source_policy,
-                allowed: media.networks.iter().filter(|n| is_single(n.addr, n.prefix)).map(|n| n.addr).collect(),
+                allowed: media.networks.clone(),
                 reorder_wait: media.reorder_wait,
                 append_ms: APPEND_MS,
             },
@@ -224,10 +223,6 @@ impl Signalling {
 
 /// Caller audio in one append, ms: cheaper than 20 ms, and 20 ms of delay more (media measurements).
 const APPEND_MS: u32 = 40;
-
-fn is_single(addr: IpAddr, prefix: u8) -> bool {
-    prefix == if addr.is_ipv4() { 32 } else { 128 }
-}
 
 fn finished(mut cdr: Cdr, end: CallEnd) -> CallRecord {
     cdr.ended_by = Some(end.by);
