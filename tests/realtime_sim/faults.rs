@@ -175,7 +175,7 @@ fn a_session_expires() {
     world.send_raw("{}");
 }
 
-/// Echo: every append is a delta at once, byte for byte, in one response that never ends.
+/// Echo: every append is a delta at once, byte for byte, in one response.
 #[test]
 fn echo_sends_every_sample_back() {
     for dialect in [Dialect::Ga, Dialect::Preview] {

@@ -2,6 +2,7 @@
 //! it must refuse is refused. Most tests drive the pure session machine in virtual time; `socket` uses real WebSockets.
 
 mod anything;
+mod echo;
 mod faults;
 mod items;
 mod receptionist;

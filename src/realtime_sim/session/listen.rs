@@ -14,7 +14,7 @@ impl Session {
     /// Base64 audio of the caller.
     pub(super) fn append(&mut self, now: Instant, base64: &str) -> Result<(), Refused> {
         if self.echo.is_some() {
-            return self.echo_append(base64);
+            return self.echo_append(now, base64);
         }
         let Ok(audio) = base64_simd::STANDARD.decode_to_vec(base64) else {
             return Err(Refused::new("invalid_value", "Invalid 'audio': expected base64-encoded audio.").at("audio"));
