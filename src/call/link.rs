@@ -8,9 +8,6 @@ use crate::realtime::session::{Session, SessionFault, SessionOutput, SessionPara
 use crate::realtime::{CommandId, Intent};
 use std::time::{Duration, Instant};
 
-/// Soonest next time-out of the session.
-const SOONEST: Duration = Duration::from_millis(10);
-
 /// The WebSocket as the owner holds it for us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Socket {
@@ -90,8 +87,7 @@ impl Call {
                 SessionOutput::Event(event) => self.agent_event(now, event),
                 SessionOutput::Disconnect => self.close_socket(),
                 SessionOutput::Timeout(at) => {
-                    // Never due at once again: a deadline the session leaves due must not make the owner spin.
-                    self.session_timeout = at.filter(|_| self.socket == Socket::Open).map(|at| at.max(now + SOONEST));
+                    self.session_timeout = at.filter(|_| self.socket == Socket::Open);
                     return;
                 }
             }

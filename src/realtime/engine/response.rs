@@ -59,7 +59,8 @@ impl Sequencer {
 
     /// The wish whose time has come: the slot is free and, for a mere answer, nothing speaks for waiting.
     pub fn take_due(&mut self, now: Instant, hold_answers: bool) -> Option<Pending> {
-        let due = matches!(self.slot, Slot::Idle) && self.unsure_until.is_none_or(|until| now >= until);
+        self.take_sure(now);
+        let due = matches!(self.slot, Slot::Idle) && self.unsure_until.is_none();
         self.pending.take_if(|p| due && !(hold_answers && p.wish == Wish::Answer))
     }
 
@@ -279,9 +280,14 @@ impl Sequencer {
         }
     }
 
+    /// Forgets a passed `unsure_until`: it would stay a deadline for as long as the VAD holds a pending answer.
+    fn take_sure(&mut self, now: Instant) {
+        self.unsure_until.take_if(|until| now >= *until);
+    }
+
     /// Frees the slot if its deadline has passed.
     pub fn expire(&mut self, now: Instant) -> Option<Expired> {
-        self.unsure_until.take_if(|until| now >= *until);
+        self.take_sure(now);
         if self.slot_deadline().is_none_or(|until| now < until) {
             return None;
         }

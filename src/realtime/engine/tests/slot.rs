@@ -211,6 +211,30 @@ fn an_answer_is_left_to_the_vad_while_the_caller_speaks_and_falls_due_if_none_co
     assert_eq!(creates(&bench), 1);
 }
 
+/// A refusal that may still come is waited for only once: while the VAD holds an answer, the deadline is the VAD's.
+#[test]
+fn a_held_answer_leaves_no_deadline_in_the_past() {
+    let mut bench = Bench::ready();
+    bench.speech_started("u1");
+    bench.intent(Intent::Say("hello".to_owned()));
+    bench.created("r");
+    bench.done("r", "completed");
+    bench.speech_stopped("u1");
+    // Nothing is pending, so nobody calls when the wait for a refusal ends.
+    bench.now += Duration::from_secs(2);
+    bench.speech_started("u2");
+    bench.intent(Intent::Digits("12#".to_owned()));
+    assert_eq!(creates(&bench), 1);
+    assert_eq!(bench.deadline, Some(bench.now + Duration::from_secs(30)), "the longest speech");
+    for _ in 0..3 {
+        bench.advance(Duration::from_secs(5));
+        assert!(bench.deadline.is_some_and(|at| at > bench.now), "left due");
+    }
+    bench.to_deadline();
+    assert_eq!(creates(&bench), 2);
+    assert!(bench.deadline.is_some_and(|at| at > bench.now));
+}
+
 #[test]
 fn an_instruction_is_not_held_back_by_speech() {
     let mut bench = Bench::ready();
