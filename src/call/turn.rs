@@ -94,7 +94,9 @@ impl Turns {
         }
     }
 
-    pub fn into_records(self) -> Vec<TurnRecord> {
+    /// Turns that have nothing to tell (a greeting heard to its end, an echo) are left out.
+    pub fn into_records(mut self) -> Vec<TurnRecord> {
+        self.records.retain(|record| *record != TurnRecord::default());
         self.records
     }
 }
@@ -121,9 +123,28 @@ mod tests {
         assert_eq!(turns.packet(at(1440)), None);
         turns.interrupted(100, Duration::from_millis(12));
         let records = turns.into_records();
-        assert_eq!(records.len(), 2);
-        assert_eq!((records[1].first_delta_ms, records[1].first_rtp_ms), (Some(400), Some(420)));
-        assert_eq!((records[1].interrupted_at_ms, records[1].barge_in_stop_ms), (Some(100), Some(12)));
+        assert_eq!(records.len(), 1, "the greeting has nothing to tell");
+        assert_eq!((records[0].first_delta_ms, records[0].first_rtp_ms), (Some(400), Some(420)));
+        assert_eq!((records[0].interrupted_at_ms, records[0].barge_in_stop_ms), (Some(100), Some(12)));
+    }
+
+    /// Nobody asked and nobody cut: no record, however much was spoken. Cut, it has one.
+    #[test]
+    fn a_turn_in_which_nothing_happened_is_not_recorded() {
+        let start = clock::now();
+        let spoken = || {
+            let mut turns = Turns::default();
+            for n in 0..3 {
+                turns.response_started();
+                turns.audio(start + Duration::from_secs(n));
+                turns.packet(start + Duration::from_secs(n));
+            }
+            turns
+        };
+        assert!(spoken().into_records().is_empty());
+        let mut cut = spoken();
+        cut.interrupted(0, Duration::ZERO);
+        assert_eq!(cut.into_records().len(), 1);
     }
 
     /// A tool call between question and answer does not stop the clock.

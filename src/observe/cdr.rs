@@ -77,8 +77,9 @@ impl From<ReceiverStats> for RtpRecord {
     }
 }
 
-/// Latencies of one agent turn, ms: from the caller's end of speech (`speech_stopped`).
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+/// Latencies of one agent turn, ms: from the caller's end of speech (`speech_stopped`). A turn that nobody asked for by voice and
+/// nobody cut (greeting, check-in) has nothing to tell and no record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TurnRecord {
     /// To the first audio delta.
     pub first_delta_ms: Option<u64>,
@@ -86,7 +87,7 @@ pub struct TurnRecord {
     pub first_rtp_ms: Option<u64>,
     /// The turn was cut by the caller after this much was heard.
     pub interrupted_at_ms: Option<u32>,
-    /// `speech_started` received to the last packet with speech sent.
+    /// `speech_started` received to the end of the audio in the last packet with speech: 0 when that was over by then.
     pub barge_in_stop_ms: Option<u64>,
 }
 
