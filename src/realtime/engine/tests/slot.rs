@@ -230,7 +230,7 @@ fn a_held_answer_leaves_no_deadline_in_the_past() {
         bench.advance(Duration::from_secs(5));
         assert!(bench.deadline.is_some_and(|at| at > bench.now), "left due");
     }
-    bench.to_deadline();
+    bench.reach_deadline();
     assert_eq!(creates(&bench), 2);
     assert!(bench.deadline.is_some_and(|at| at > bench.now));
 }
