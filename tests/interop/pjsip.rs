@@ -154,3 +154,21 @@ fn long_packets() {
     let (quality, score, ceiling) = judge(&python, &server, Law::Mu, &said, &server.dir.path().join("heard.wav"));
     assert!(score >= ceiling - 0.15, "PESQ {score:.3} against {ceiling:.3}: {quality:?}");
 }
+
+/// DTM-01, DTM-02, DTM-03: keys go both ways as RFC 4733 events: PJSIP's to us, and the model's (tool `send_dtmf`) to PJSIP
+#[test]
+fn keys_in_both_directions() {
+    let Some(python) = peer_python() else { return };
+    let plan = "numbers = [\"100\"]\ninstructions = \"Press keys.\"\ngreeting = { say = \"Hello\" }\n\
+        [[tool]]\nkind = \"send_dtmf\"\nname = \"press\"\ndescription = \"Presses keys.\"\n";
+    let scenario = "name = \"keys\"\n[[greeting]]\ncall = \"press\"\narguments = { digits = \"42*0#\" }\n\
+        [[tool_result]]\ndo = [{ say = [\"go_ahead\"] }]\n[[digits]]\ndo = [{ say = [\"you_pressed\", \"{digits}\"] }]\n";
+    let server = Server::start(&[("100.toml", plan)], Some(scenario));
+    let report =
+        call(&python, &server, &["--record", "heard.wav", "--seconds", "8", "--dtmf", "12#", "--dtmf-at", "4"]);
+    assert_eq!(report["digits"], "42*0#", "{report}");
+    let record = &server.cdrs(1)[0];
+    assert_eq!(record["dtmf_digits"], 3, "{record}");
+    assert_eq!(record["tools"][0]["name"], "press", "{record}");
+    assert_eq!(record["tools"][0]["ok"], true, "{record}");
+}
