@@ -62,7 +62,8 @@ impl Caller {
         Caller { wire, rtp, server, local, id, number, to_tag, cseq: 1, invite, remote: None, frame: 0 }
     }
 
-    fn request(&self, method: &str, cseq: u32, branch: &str, body: &str) -> String {
+    /// The text of a request of this call; `branch` tells it from the others.
+    pub fn request(&self, method: &str, cseq: u32, branch: &str, body: &str) -> String {
         let (server, local, id, number) = (self.server, self.local, self.id, &self.number);
         let transport = if matches!(self.wire, Wire::Udp(_)) { "UDP" } else { "TCP" };
         let tag = if self.to_tag.is_empty() { String::new() } else { format!(";tag={}", self.to_tag) };
@@ -162,6 +163,33 @@ impl Caller {
     pub async fn cancel(&mut self) {
         let text = self.request("CANCEL", 1, "i", "");
         self.send(&text).await;
+    }
+
+    /// Sends OPTIONS (of a caller without a call).
+    pub async fn send_options(&mut self) {
+        self.cseq += 1;
+        self.number = "ping".into();
+        let text = self.request("OPTIONS", self.cseq, &format!("o{}", self.cseq), "");
+        self.send(&text).await;
+    }
+
+    /// Sends OPTIONS and returns its answer.
+    pub async fn options(&mut self) -> String {
+        self.send_options().await;
+        self.next_with(" OPTIONS\r\n").await
+    }
+
+    /// The next message with `what` in it.
+    pub async fn next_with(&mut self, what: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(message) = self.next(Duration::from_millis(500)).await
+                && message.contains(what)
+            {
+                return message;
+            }
+        }
+        panic!("no message with {what:?} in {PATIENCE:?}")
     }
 
     /// Sends BYE and waits for its answer.

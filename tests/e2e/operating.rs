@@ -28,6 +28,22 @@ async fn a_drain_waits_for_the_last_call() {
     assert_eq!(records.iter().filter(|r| r["cause"] == "draining").count(), 1);
 }
 
+/// DLG-12, OVL-04: OPTIONS is 200, and 503 with Retry-After while the last call of a drain goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_shows_in_options() {
+    let world = World::simple().await;
+    let mut pbx = Caller::udp(world.sip()).await;
+    let mut caller = Caller::udp(world.sip()).await;
+    assert_eq!(caller.call("1000").await, 200);
+    let open = pbx.options().await;
+    assert!(open.starts_with("SIP/2.0 200 ") && header(&open, "Allow").is_some(), "{open}");
+    world.server.refuse_calls().await;
+    let draining = pbx.options().await;
+    assert!(draining.starts_with("SIP/2.0 503 ") && header(&draining, "Retry-After").is_some(), "{draining}");
+    assert_eq!(caller.bye().await, 200);
+    world.stop().await;
+}
+
 /// OVL-04: at the limit the caller gets BYE with a Reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_at_its_limit_hangs_up() {

@@ -224,9 +224,9 @@ impl Signalling {
 
     fn request(&mut self, request: Request) {
         match request {
-            Request::Drain => self.admission.drain(),
+            Request::Drain => self.refuse_calls(),
             Request::CloseAll(end) => {
-                self.admission.drain();
+                self.refuse_calls();
                 for worker in &mut self.parts.workers {
                     worker.send(Command::CloseAll(end.clone()));
                 }
@@ -237,6 +237,11 @@ impl Signalling {
             }
             Request::Stop => {}
         }
+    }
+
+    fn refuse_calls(&mut self) {
+        self.admission.drain();
+        self.parts.user_agent.set_draining(true);
     }
 
     fn counts(&mut self) -> SignallingCounts {

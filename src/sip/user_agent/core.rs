@@ -32,6 +32,8 @@ pub(crate) struct Core {
     secret: u64,
     /// Sessions that have not ended.
     pub live: usize,
+    /// OVL-04: the peers are to send their calls elsewhere.
+    pub draining: bool,
     /// Requests dropped because a store was full.
     pub dropped: u64,
     /// To-tags of the calls refused last, so that a repeated INVITE is told once.
@@ -52,6 +54,7 @@ impl Core {
             store: Store::default(),
             secret,
             live: 0,
+            draining: false,
             dropped: 0,
             refused: VecDeque::new(),
         }

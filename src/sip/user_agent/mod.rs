@@ -100,6 +100,12 @@ impl UserAgent {
         self.settle(now);
     }
 
+    /// While draining, OPTIONS outside of a dialog is answered 503, so that a PBX takes us out of rotation (DLG-12, OVL-04).
+    /// Calls are the owner's to refuse; dialogs go on.
+    pub fn set_draining(&mut self, draining: bool) {
+        self.core.draining = draining;
+    }
+
     pub fn poll_output(&mut self) -> UaOutput {
         self.core.io.out.pop_front().unwrap_or_else(|| UaOutput::Timeout(self.core.io.timers.next()))
     }

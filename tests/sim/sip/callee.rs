@@ -107,6 +107,28 @@ fn options() {
     }
 }
 
+/// DLG-12, OVL-04: while draining, OPTIONS from outside is 503 with Retry-After, also repeated; a running call's OPTIONS and a
+/// call that the owner still takes are not touched.
+#[test]
+fn options_while_draining() {
+    let mut bench = Bench::new();
+    let (_, mut peer) = answered(&mut bench);
+    bench.ua.set_draining(true);
+    let ping = Peer { call_id: "ping".into(), ..Peer::new() }.request("OPTIONS", 1, "", "");
+    for _ in 0..2 {
+        bench.hear(&ping);
+        let refused = bench.last();
+        assert_eq!(refused.status(), Some(503));
+        assert!(refused.value(&Name::RetryAfter).is_some_and(|s| s.parse::<u32>().is_ok_and(|s| s > 0)));
+    }
+    bench.hear(peer.request("OPTIONS", 2, "", ""));
+    assert_eq!(bench.last().status(), Some(200));
+    bench.ua.set_draining(false);
+    bench.hear(&ping);
+    assert_eq!(bench.last().status(), Some(200));
+    assert!(bench.told().is_empty(), "OPTIONS is no call");
+}
+
 /// PAR-08, PAR-16: what is no proper request gets its status, what is no proper response nothing.
 #[test]
 fn malformed() {
