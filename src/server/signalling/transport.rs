@@ -187,3 +187,19 @@ fn is_peer(peers: &[Network], ip: IpAddr) -> bool {
 fn is_keepalive(bytes: &[u8]) -> bool {
     bytes.len() <= 4 && bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// TRN-05: what keeps a NAT binding open is no message; anything longer or with a word in it may be one.
+    #[test]
+    fn keepalives_are_no_messages() {
+        for bytes in [&b""[..], b"\r\n", b"\r\n\r\n", b"\0\0\0\0", b"\0"] {
+            assert!(is_keepalive(bytes), "{bytes:?}");
+        }
+        for bytes in [&b"BYE "[..], b"\r\n\r\nOPTIONS", b"\0\0\0\0\0"] {
+            assert!(!is_keepalive(bytes), "{bytes:?}");
+        }
+    }
+}
