@@ -39,7 +39,8 @@ pub struct SipSettings {
     pub listen: SocketAddr,
     /// The address in Via, Contact and SDP. Default: the listen address; required if that is unspecified (0.0.0.0).
     pub advertise: Option<IpAddr>,
-    /// Sources (networks) that may send requests; default loopback only. Others are dropped silently.
+    /// Sources (networks) that may send requests; default loopback only. Others are dropped silently. The hosts of one entry
+    /// may speak for one another in a dialog (A12).
     pub peers: Vec<Network>,
 }
 

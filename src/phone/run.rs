@@ -4,6 +4,7 @@ use super::machine::{Phone, PhoneConfig, PhoneEvent, PhoneOutput};
 use super::report::Report;
 use super::script::Step;
 use super::tracks::Tracks;
+use crate::cidr::Network;
 use crate::net::{clock, entropy, socket};
 use crate::sip::framing::{Frame, StreamCutter};
 use crate::sip::message::{Framing, Message};
@@ -14,7 +15,7 @@ use crate::sip::{Flow, Transport};
 use bytes::Bytes;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -90,6 +91,11 @@ pub async fn place_call(
         ua: UaConfig {
             seed: seed ^ 0x5150_5150,
             advertised: vec![(transport, local)],
+            // Whoever calls itself part of the dialog is believed: a test phone has no list of peers.
+            trunks: vec![
+                Network { addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED), prefix: 0 },
+                Network { addr: IpAddr::V6(Ipv6Addr::UNSPECIFIED), prefix: 0 },
+            ],
             contact_user: "phone".into(),
             max_sessions: MAX_SESSIONS,
             max_transactions: 8 * MAX_SESSIONS,

@@ -245,6 +245,7 @@ fn user_agent(settings: &Settings, sip: SocketAddr, seed: u64) -> UserAgent {
     UserAgent::new(UaConfig {
         seed,
         advertised: vec![(Transport::Udp, advertised), (Transport::Tcp, advertised)],
+        trunks: settings.sip.peers.clone(),
         contact_user: "voxtrunk".into(),
         max_sessions: settings.limits.max_calls.saturating_add(SPARE_SESSIONS),
         max_transactions: MAX_TRANSACTIONS,

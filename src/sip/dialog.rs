@@ -6,6 +6,7 @@ use super::headers::{Name, NameAddr};
 use super::message::Message;
 use super::uri::Uri;
 use super::{Flow, Transport};
+use crate::cidr::Network;
 use std::net::{IpAddr, SocketAddr};
 
 /// A request lower than (or equal to) the last one: 500 (§12.2.2).
@@ -35,6 +36,8 @@ pub(crate) struct Dialog {
     routes: Vec<Hop>,
     /// Where the peer's last target refresh (or our INVITE's response) came from.
     pub flow: Flow,
+    /// Where the INVITE (or the 2xx to ours) came from.
+    set_up_by: IpAddr,
     /// The peer's Contact cannot be reached as written: it sits behind a NAT.
     behind_nat: bool,
     /// The stream connection of `flow` is gone.
@@ -73,6 +76,7 @@ impl Dialog {
             remote_target: contact,
             routes: hops(invite)?,
             flow,
+            set_up_by: flow.remote.ip(),
             flow_lost: false,
             owns_call_id: false,
         })
@@ -101,9 +105,21 @@ impl Dialog {
             remote_target: contact,
             routes,
             flow,
+            set_up_by: flow.remote.ip(),
             flow_lost: false,
             owns_call_id: true,
         })
+    }
+
+    /// Whether a request from `source` may belong to the dialog (A12): it is where the dialog was set up or last refreshed from,
+    /// a host that the dialog names (Contact, Record-Route), or in one network with the host that set it up.
+    pub fn may_speak(&self, source: IpAddr, trunks: &[Network]) -> bool {
+        let same = |ip: IpAddr| ip.to_canonical() == source.to_canonical();
+        let named = || self.routes.iter().map(|hop| &hop.uri).chain([&self.remote_target]).filter_map(Uri::host_ip);
+        same(self.set_up_by)
+            || same(self.flow.remote.ip())
+            || named().any(same)
+            || trunks.iter().any(|trunk| trunk.contains(source) && trunk.contains(self.set_up_by))
     }
 
     /// From value of our requests.

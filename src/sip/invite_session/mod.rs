@@ -19,11 +19,13 @@ use super::timers::{SESSION_TIMERS, Timer};
 use super::transaction::Purpose;
 use super::user_agent::core::{Core, reason_value};
 use super::user_agent::{SessionEnd, SessionId, UaEvent};
+use crate::cidr::Network;
 use bytes::Bytes;
 use callee::PendingOk;
 use caller::SentAck;
 use refer::Refer;
 use reinvite::{OwnReinvite, PeerOffer};
+use std::net::IpAddr;
 use std::time::Instant;
 
 /// Where the session stands; names as in RFC 5407 §2.
@@ -119,6 +121,11 @@ impl Session {
             (None, Phase::Calling(out)) => out.early.iter().any(|early| early == tag),
             (None, _) => false,
         }
+    }
+
+    /// Whether a request from `source` may belong to this session. Of an early dialog of ours nothing is known yet.
+    pub fn may_speak(&self, source: IpAddr, trunks: &[Network]) -> bool {
+        self.dialog.as_ref().is_none_or(|dialog| dialog.may_speak(source, trunks))
     }
 
     /// Nothing is left to be answered.

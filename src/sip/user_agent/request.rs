@@ -14,6 +14,8 @@ use std::time::Instant;
 
 /// Retry-After of an overloaded answer, seconds.
 const RETRY_AFTER: &str = "5";
+/// Retry-After of OPTIONS while draining, seconds: as long as another process may need to take over.
+const DRAIN_RETRY_AFTER: &str = "60";
 
 impl UserAgent {
     /// 400, 505, 513 … for what is no proper request; anything else malformed is dropped.
@@ -65,7 +67,7 @@ impl UserAgent {
             return self.core.respond_stateless(flow, &request, 420, &[(Name::Unsupported, &required)]);
         }
         match to.tag() {
-            Some(tag) => match self.find_dialog(&call_id, tag, from.tag().unwrap_or_default()) {
+            Some(tag) => match self.find_dialog(flow, &call_id, tag, from.tag().unwrap_or_default()) {
                 Some(session) if self.core.store.len() < self.core.config.max_transactions => {
                     self.with(session, |s, core| s.in_dialog(core, now, flow, &request, key));
                 }
@@ -79,6 +81,9 @@ impl UserAgent {
     fn out_of_dialog(&mut self, now: Instant, flow: Flow, request: &Message, key: ServerKey, merge: Option<MergeKey>) {
         match request.method() {
             Method::Invite => self.new_call(now, flow, request, key, merge),
+            Method::Options if self.core.draining => {
+                self.core.respond_stateless(flow, request, 503, &[(Name::RetryAfter, DRAIN_RETRY_AFTER)]);
+            }
             Method::Options => {
                 let tag = self.core.stateless_tag(request);
                 let bytes = self.core.capable(request, 200, &tag, flow).build().as_bytes().clone();
@@ -111,9 +116,17 @@ impl UserAgent {
         }
     }
 
-    fn find_dialog(&self, call_id: &str, local_tag: &str, remote_tag: &str) -> Option<SessionId> {
-        let id = self.dialogs.get(&(call_id.to_owned(), local_tag.to_owned()))?;
-        self.sessions.get(id).filter(|session| session.is_peer(remote_tag)).map(Session::id)
+    /// The session of a dialog's request. A12: tags alone do not make one, the source has to belong to the dialog as well.
+    fn find_dialog(&self, flow: Flow, call_id: &str, local_tag: &str, remote_tag: &str) -> Option<SessionId> {
+        let id = *self.dialogs.get(&(call_id.to_owned(), local_tag.to_owned()))?;
+        let session = self.sessions.get(&id)?;
+        (session.is_peer(remote_tag) && self.may_speak(id, flow)).then_some(id)
+    }
+
+    /// Nobody can do harm to a session that is gone.
+    fn may_speak(&self, session: SessionId, flow: Flow) -> bool {
+        let session = self.sessions.get(&session);
+        session.is_none_or(|session| session.may_speak(flow.remote.ip(), &self.core.config.trunks))
     }
 
     /// The ACK of a non-2xx ends in its transaction, that of a 2xx in its dialog, any other nowhere.
@@ -125,7 +138,7 @@ impl UserAgent {
         }
         let (Some(Ok(to)), Some(Ok(from)), Some(call_id)) = (ack.to(), ack.from(), ack.call_id()) else { return };
         let (Some(local), remote) = (to.tag(), from.tag().unwrap_or_default()) else { return };
-        if let Some(session) = self.find_dialog(&call_id, local, remote) {
+        if let Some(session) = self.find_dialog(flow, &call_id, local, remote) {
             self.with(session, |s, core| s.ack(core, now, flow, ack));
         }
     }
@@ -135,7 +148,7 @@ impl UserAgent {
         let found = self.core.store.find(&key.cancelled());
         let served =
             found.and_then(|tx| self.core.store.served(tx).map(|(session, tag)| (tx, session, tag.to_owned())));
-        let Some((invite, session, to_tag)) = served else {
+        let Some((invite, session, to_tag)) = served.filter(|(_, session, _)| self.may_speak(*session, flow)) else {
             return self.core.respond_stateless(flow, cancel, 481, &[]);
         };
         if self.core.store.len() >= self.core.config.max_transactions {

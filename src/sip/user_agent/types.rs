@@ -1,5 +1,6 @@
 //! What goes in and out of a [`super::UserAgent`]: configuration, commands, events, outputs.
 
+use crate::cidr::Network;
 use crate::sip::headers::{Name, Reason};
 use crate::sip::message::Message;
 use crate::sip::uri::Uri;
@@ -19,6 +20,8 @@ pub struct UaConfig {
     pub seed: u64,
     /// Advertised `host:port` per transport, for Via sent-by and Contact. A transport that is not listed is not used.
     pub advertised: Vec<(Transport, SocketAddr)>,
+    /// The peers' networks, each one trunk: its hosts may speak for one another in a dialog (A12).
+    pub trunks: Vec<Network>,
     /// User part of our Contact.
     pub contact_user: String,
     /// Most sessions at once; an INVITE beyond gets 503 with Retry-After.

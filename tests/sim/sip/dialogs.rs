@@ -1,9 +1,10 @@
 //! Dialogs: route sets, CSeq, next hop, BYE, other requests, the end by failing requests.
 
 use crate::kit::*;
+use voxtrunk::cidr::Network;
 use voxtrunk::sip::headers::{Name, Reason};
 use voxtrunk::sip::message::Message;
-use voxtrunk::sip::user_agent::{SessionEnd, SessionId, UaCommand, UaEvent};
+use voxtrunk::sip::user_agent::{SessionEnd, SessionId, UaCommand, UaConfig, UaEvent};
 use voxtrunk::sip::{Flow, Transport};
 
 pub fn cseq(message: &Message) -> u32 {
@@ -32,6 +33,70 @@ fn answered_by(flow: Flow, contact: &str, routes: &str) -> (Bench, SessionId, Pe
     peer.learn(&bench.last());
     bench.hear(peer.request("ACK", 1, "", ""));
     (bench, session, peer)
+}
+
+fn from(ip: &str) -> Flow {
+    Flow { remote: addr(&format!("{ip}:5062")), ..udp() }
+}
+
+/// A12: with all tags right, a request from a host that has nothing to do with the dialog is 481 and changes nothing.
+#[test]
+fn a_spoofed_request_is_of_no_dialog() {
+    let trunks = ["192.0.2.0/26", "192.0.2.64/26"].map(|n| Network::parse(n).expect("a network")).to_vec();
+    for trunks in [Vec::new(), trunks] {
+        let mut bench = Bench::with(UaConfig { trunks, ..config() }, udp());
+        let (session, mut peer) = answered(&mut bench);
+        bench.told();
+        for source in [from("192.0.2.66"), Flow { transport: Transport::Tcp, conn: 3, ..from("192.0.2.66") }] {
+            for method in ["BYE", "INVITE", "UPDATE", "INFO", "OPTIONS", "NOTIFY", "REFER"] {
+                bench.hear_on(source, peer.request(method, 4_000_000, "", ""));
+                let refused = bench.sent.pop().expect("an answer");
+                assert_eq!((refused.message.status(), refused.flow.remote), (Some(481), source.remote), "{method}");
+            }
+        }
+        assert!(bench.told().is_empty());
+        bench.hear(peer.request("INFO", 2, "", ""));
+        assert_eq!(bench.last().status(), Some(200), "the CSeq was not taken");
+        assert_eq!(bye(&mut bench, session).flow, udp(), "nor the flow");
+    }
+}
+
+/// A12: an ACK or a CANCEL from elsewhere is not that of the call.
+#[test]
+fn a_spoofed_ack_or_cancel_is_of_no_dialog() {
+    let mut bench = Bench::new();
+    let mut peer = Peer::new();
+    bench.hear(peer.invite());
+    let session = incoming(&bench);
+    bench.hear_on(from("192.0.2.66"), peer.with_branch("CANCEL", 1, "z9hG4bKinvite", "", ""));
+    assert_eq!(bench.last().status(), Some(481));
+    bench.tell(UaCommand::Accept { session, sdp: sdp() });
+    peer.learn(&bench.last());
+    bench.told();
+    let ack = peer.request("ACK", 1, "", "");
+    bench.hear_on(from("192.0.2.66"), &ack);
+    assert!(bench.told().is_empty());
+    bench.hear(&ack);
+    assert_eq!(bench.told(), ["0 established"]);
+}
+
+/// A12: what may speak besides the host of the INVITE: its Contact, each proxy of the route set, another host of its trunk.
+#[test]
+fn requests_may_come_from_hosts_that_belong_to_the_dialog() {
+    let routes = "Record-Route: <sip:192.0.2.31:5070;lr>, <sip:203.0.113.5;lr>\r\n";
+    for source in ["192.0.2.20", "198.51.100.9", "192.0.2.31", "203.0.113.5"] {
+        let (mut bench, _, mut peer) = answered_by(udp(), "<sip:alice@198.51.100.9:5066>", routes);
+        bench.hear_on(from(source), peer.request("BYE", 2, "", ""));
+        assert_eq!(bench.last().status(), Some(200), "{source}");
+        assert_eq!(bench.told().last().map(String::as_str), Some("0 ended: peer bye"));
+    }
+    let trunks = ["192.0.2.0/26", "192.0.2.64/26"].map(|n| Network::parse(n).expect("a network")).to_vec();
+    for (source, status) in [("192.0.2.21", 200), ("192.0.2.66", 481)] {
+        let mut bench = Bench::with(UaConfig { trunks: trunks.clone(), ..config() }, udp());
+        let (_, mut peer) = answered(&mut bench);
+        bench.hear_on(from(source), peer.request("BYE", 2, "", ""));
+        assert_eq!(bench.last().status(), Some(status), "{source}");
+    }
 }
 
 /// DLG-03: callee: the route set is Record-Route in order; loose routing keeps the Contact as Request-URI.
@@ -275,7 +340,7 @@ fn other_requests_in_a_dialog() {
 /// One peer cannot take the transaction store of the others.
 #[test]
 fn one_dialog_cannot_fill_the_store() {
-    let mut bench = Bench::with(voxtrunk::sip::user_agent::UaConfig { max_transactions: 10_000, ..config() }, udp());
+    let mut bench = Bench::with(UaConfig { max_transactions: 10_000, ..config() }, udp());
     let (_, mut peer) = answered(&mut bench);
     for number in 2..1_000 {
         bench.hear(peer.request("INFO", number, "", ""));

@@ -28,6 +28,7 @@ pub fn config() -> UaConfig {
     UaConfig {
         seed: 1,
         advertised: vec![(Transport::Udp, addr("192.0.2.10:5060")), (Transport::Tcp, addr("192.0.2.10:5060"))],
+        trunks: Vec::new(),
         contact_user: "agent".into(),
         max_sessions: 10,
         max_transactions: 100,
