@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Protocol code: no async, no sockets, no clock, no tasks.
-const PURE: [&str; 6] = ["sip/", "rtp/", "audio/", "realtime/", "call/", "tools/policy"];
+const PURE: [&str; 7] = ["cidr.rs", "sip/", "rtp/", "audio/", "realtime/", "call/", "tools/policy"];
 const NOT_PURE: [&str; 9] = [
     "tokio::",
     "async fn",
