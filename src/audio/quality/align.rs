@@ -4,8 +4,8 @@ use super::super::pcm::PER_MS_8K;
 
 /// One envelope value: 4 ms.
 const HOP: usize = 4 * PER_MS_8K;
-/// The fine search around the coarse result.
-const FINE: isize = 2 * HOP as isize;
+/// The fine search around the coarse result: the envelope's peak is as broad as a syllable, and may be off by several hops.
+const FINE: isize = 16 * HOP as isize;
 /// Samples that the fine search looks at, from where the reference is loudest.
 const FINE_WINDOW: usize = 2000 * PER_MS_8K;
 /// An overlap shorter than this proves nothing.

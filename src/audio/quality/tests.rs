@@ -150,3 +150,18 @@ fn nothing_to_compare_is_none() {
     assert_eq!(compare(&[0; 8000], &voice), None);
     assert_eq!(compare(&voice[..100], &voice[..100]), None);
 }
+
+/// Words with pauses between them have broad envelopes: the fine search must reach far enough.
+#[test]
+fn words_with_pauses_are_aligned_at_any_delay() {
+    let clip = include_bytes!("../../../assets/speech/caller/opening_hours.wav");
+    let words = super::super::wav::decode_8k_mono("opening_hours", clip).expect("a clip of ours");
+    let silence = vec![0; 4000];
+    let said = [&silence[..], &words, &silence, &words[..9000], &silence, &silence].concat();
+    for delay in (0..900).step_by(100) {
+        let heard = &delayed(&g711(Law::Mu, &said), delay)[..said.len() - 1280];
+        let report = report(&said, heard);
+        assert_eq!(report.delay_ms, delay as f64 / 8.0);
+        assert!(report.correlation > 0.99, "{delay}: {report:?}");
+    }
+}
