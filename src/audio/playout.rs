@@ -175,9 +175,11 @@ impl Playout {
                 break;
             }
             let (segment, count) = (entry.segment, rest.len().min(entry.queued.len()));
-            for (to, from) in rest.iter_mut().zip(entry.queued.drain(..count)) {
-                *to = from;
-            }
+            let (front, back) = entry.queued.as_slices();
+            let split = count.min(front.len());
+            rest[..split].copy_from_slice(&front[..split]);
+            rest[split..count].copy_from_slice(&back[..count - split]);
+            entry.queued.drain(..count);
             entry.sent += count;
             if starts {
                 played.started = Some(segment);

@@ -6,7 +6,7 @@
 //! its `sub_chunks` is ignored for `Both`, so the block must be asked for by its length.)
 //! Also [`convert`]: any rate to any rate at once, for files.
 
-use audioadapter_buffers::direct::InterleavedSlice;
+use audioadapter_buffers::direct::SequentialSliceOfVecs;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
 use super::pcm::{REALTIME_HZ, TELEPHONE_HZ};
@@ -17,10 +17,11 @@ const BLOCK_24K: usize = 120;
 /// One direction: a block of input, collected over calls, becomes a block of output.
 struct Blocks {
     fft: Fft<f32>,
-    input: Vec<f32>,
+    /// One channel. A list of channels is copied as a block by rubato, a slice of frames sample by sample.
+    input: [Vec<f32>; 1],
     /// Samples of `input` that are filled.
     filled: usize,
-    output: Vec<f32>,
+    output: [Vec<f32>; 1],
 }
 
 impl Blocks {
@@ -29,12 +30,12 @@ impl Blocks {
         let fft = Fft::new_custom(from, to, block_in, 1, 1, WindowFunction::Hann, FixedSync::Both)
             .expect("rates and block length are constants, or were checked by the caller");
         let (block_in, block_out) = (fft.input_frames_next(), fft.output_frames_next());
-        Blocks { fft, input: vec![0.0; block_in], filled: 0, output: vec![0.0; block_out] }
+        Blocks { fft, input: [vec![0.0; block_in]], filled: 0, output: [vec![0.0; block_out]] }
     }
 
     fn push(&mut self, mut samples: &[i16], out: &mut Vec<i16>) {
         while !samples.is_empty() {
-            let space = &mut self.input[self.filled..];
+            let space = &mut self.input[0][self.filled..];
             let taken = space.len().min(samples.len());
             let (now, later) = samples.split_at(taken);
             for (to, from) in space.iter_mut().zip(now) {
@@ -42,7 +43,7 @@ impl Blocks {
             }
             self.filled += taken;
             samples = later;
-            if self.filled == self.input.len() {
+            if self.filled == self.input[0].len() {
                 self.run(out);
             }
         }
@@ -50,18 +51,18 @@ impl Blocks {
 
     /// Completes the block that is being collected with silence (a whole block of it when none is).
     fn push_silence(&mut self, out: &mut Vec<i16>) {
-        self.input[self.filled..].fill(0.0);
+        self.input[0][self.filled..].fill(0.0);
         self.run(out);
     }
 
     fn run(&mut self, out: &mut Vec<i16>) {
         self.filled = 0;
-        let (input_len, output_len) = (self.input.len(), self.output.len());
-        let input = InterleavedSlice::new(&self.input, 1, input_len).expect("one channel as long as the slice");
+        let (input_len, output_len) = (self.input[0].len(), self.output[0].len());
+        let input = SequentialSliceOfVecs::new(&self.input, 1, input_len).expect("one channel as long as the list");
         let mut output =
-            InterleavedSlice::new_mut(&mut self.output, 1, output_len).expect("one channel as long as the slice");
+            SequentialSliceOfVecs::new_mut(&mut self.output, 1, output_len).expect("one channel as long as the list");
         self.fft.process_into_buffer(&input, &mut output, None).expect("both buffers have the lengths asked for");
-        out.extend(self.output.iter().map(|sample| to_i16(*sample)));
+        out.extend(self.output[0].iter().map(|sample| to_i16(*sample)));
     }
 
     fn reset(&mut self) {
@@ -174,7 +175,7 @@ pub fn convert(samples: &[i16], from_hz: u32, to_hz: u32) -> Option<Vec<i16>> {
     let mut blocks = Blocks::new(from_hz, to_hz, (from / 50).div_ceil(unit) * unit);
     let delay = blocks.fft.output_delay();
     let due = (samples.len() as u64 * u64::from(to_hz)).div_ceil(u64::from(from_hz)) as usize;
-    let mut out = Vec::with_capacity(delay + due + blocks.output.len());
+    let mut out = Vec::with_capacity(delay + due + blocks.output[0].len());
     blocks.push(samples, &mut out);
     while out.len() < delay + due {
         blocks.push_silence(&mut out);

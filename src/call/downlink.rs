@@ -227,11 +227,11 @@ impl Downlink {
             self.half = None;
             audio = rest;
         }
-        let pairs = audio.chunks_exact(2);
-        if let [low] = pairs.remainder() {
+        let (pairs, rest) = audio.as_chunks::<2>();
+        if let [low] = rest {
             self.half = Some(*low);
         }
-        self.wide.extend(pairs.filter_map(|p| <[u8; 2]>::try_from(p).ok()).map(i16::from_le_bytes));
+        self.wide.extend(pairs.iter().map(|pair| i16::from_le_bytes(*pair)));
     }
 }
 

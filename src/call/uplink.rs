@@ -187,7 +187,12 @@ impl Uplink {
             AudioFormat::Pcm24k => {
                 self.wide.clear();
                 self.upsampler.process(&self.narrow, &mut self.wide);
-                self.batch.extend(self.wide.iter().flat_map(|s| s.to_le_bytes()));
+                let from = self.batch.len();
+                self.batch.resize(from + 2 * self.wide.len(), 0);
+                let (pairs, _) = self.batch[from..].as_chunks_mut::<2>();
+                for (pair, sample) in pairs.iter_mut().zip(&self.wide) {
+                    *pair = sample.to_le_bytes();
+                }
             }
             // Decoding and encoding by one law is the identity (but for µ-law's second zero), so pass-through needs no path of its own.
             AudioFormat::Pcmu => Law::Mu.encode(&self.narrow, &mut self.batch),
