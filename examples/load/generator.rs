@@ -41,8 +41,9 @@ pub struct Heard {
 
 /// The receive side of one call.
 struct Ear {
-    last: Option<(Instant, u16)>,
-    /// Arrival of the window's packet that came earliest by its sequence number, and that number, extended.
+    /// Arrival and RTP timestamp of the packet before.
+    last: Option<(Instant, u32)>,
+    /// Arrival of the window's packet that came earliest by its timestamp, and its frame since the first.
     base: Option<(Instant, u64)>,
     /// A window is open.
     measured: bool,
@@ -54,6 +55,8 @@ struct Ear {
 /// Shared by the threads.
 struct Shared {
     start: Instant,
+    /// Between two looks at a socket that polls; a blocking one has its time-out.
+    nap: Duration,
     running: AtomicBool,
     measuring: AtomicBool,
     /// By the server's RTP port, one map a socket.
@@ -81,10 +84,13 @@ pub struct Generator {
 }
 
 impl Generator {
-    pub fn start(server: SocketAddr, calls: usize, cps: u32) -> Result<Generator, String> {
+    /// `wake`: the receivers sleep in the socket and are woken by every packet, which loopback charges to the sender, the
+    /// server. Else they look every 0.5 ms, as if the packets came by a network card.
+    pub fn start(server: SocketAddr, calls: usize, cps: u32, wake: bool) -> Result<Generator, String> {
         let explain = |e: std::io::Error| format!("callers' sockets: {e}");
         let shared = Arc::new(Shared {
             start: Instant::now(),
+            nap: if wake { Duration::ZERO } else { Duration::from_micros(500) },
             running: AtomicBool::new(true),
             measuring: AtomicBool::new(false),
             ears: Default::default(),
@@ -96,7 +102,11 @@ impl Generator {
         let mut sockets = Vec::new();
         for n in 0..SOCKETS {
             let socket = UdpSocket::bind("127.0.0.1:0").map_err(explain)?;
-            socket.set_read_timeout(Some(Duration::from_millis(100))).map_err(explain)?;
+            if wake {
+                socket.set_read_timeout(Some(Duration::from_millis(100))).map_err(explain)?;
+            } else {
+                socket.set_nonblocking(true).map_err(explain)?;
+            }
             let (ear, hearing) = (socket.try_clone().map_err(explain)?, Arc::clone(&shared));
             threads.push(std::thread::spawn(move || hear(&ear, &hearing, n)));
             sockets.push(socket);
@@ -176,23 +186,24 @@ fn hear(socket: &UdpSocket, shared: &Shared, n: usize) {
         match socket.recv_from(&mut buffer) {
             Ok((len, from)) if len == 12 + PAYLOAD => {
                 let now = Instant::now();
-                let sequence = u16::from_be_bytes([buffer[2], buffer[3]]);
+                let timestamp = u32::from_be_bytes([buffer[4], buffer[5], buffer[6], buffer[7]]);
                 if let Some(ear) = locked(&shared.ears[n]).get_mut(&from.port()) {
-                    ear.packet(shared, now, sequence, &buffer[12..len]);
+                    ear.packet(shared, now, timestamp, &buffer[12..len]);
                 }
             }
             Ok(_) => {}
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(e) if e.kind() == ErrorKind::WouldBlock => std::thread::sleep(shared.nap),
             Err(_) => return,
         }
     }
 }
 
 impl Ear {
-    fn packet(&mut self, shared: &Shared, now: Instant, sequence: u16, payload: &[u8]) {
+    /// By the clock of the stream: a frame that was skipped and never sent counts as lost, like one the network lost.
+    fn packet(&mut self, shared: &Shared, now: Instant, timestamp: u32, payload: &[u8]) {
         let measuring = shared.measuring.load(Ordering::Relaxed);
-        let step = self.last.map_or(1, |(_, last)| sequence.wrapping_sub(last));
-        let in_order = step != 0 && step < 0x8000;
+        let step = self.last.map_or(1, |(_, last)| timestamp.wrapping_sub(last) / PAYLOAD as u32);
+        let in_order = (1..1 << 20).contains(&step);
         if in_order {
             self.extended += u64::from(step);
         }
@@ -233,7 +244,7 @@ impl Ear {
                 heard.mouth_to_ear_us.push(age.as_micros() as u32);
             }
         }
-        self.last = Some((now, sequence));
+        self.last = Some((now, timestamp));
     }
 }
 

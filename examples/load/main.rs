@@ -1,6 +1,6 @@
 //! Load bench: how much CPU and memory one call costs, and what the caller hears of it.
 //!
-//! `cargo run --release --example load -- --calls 100 [--seconds 6] [--cps 97] [--repeats 3] [--pin] [--json]`
+//! `cargo run --release --example load -- --calls 100 [--seconds 6] [--cps 97] [--repeats 3] [--pin] [--wake] [--json]`
 //!
 //! Three processes, so that the server is measured alone: the server, the embedded Realtime server in echo mode, and this
 //! one, which places the calls (`generator`: raw SIP text and RTP on plain threads) and reads `/proc` (`measure`).
@@ -33,6 +33,9 @@ pub struct Args {
     /// Server on core 0, everything else on core 1.
     #[arg(long)]
     pub pin: bool,
+    /// Callers sleep in their sockets, so that the server pays for waking them (15 to 20 % of its CPU on loopback).
+    #[arg(long)]
+    pub wake: bool,
     /// Audio codec of the Realtime session: pcm16 (with resampling) or g711 (passed through).
     #[arg(long, default_value = "pcm16")]
     pub audio: String,
@@ -91,7 +94,7 @@ fn one_run(args: &Args) -> Result<Run, String> {
     let sim = child::Child::start(args, "sim", "")?;
     let server = child::Child::start(args, "server", &sim.address)?;
     let sip = server.address.parse().map_err(|e| format!("{}: {e}", server.address))?;
-    let mut generator = generator::Generator::start(sip, args.calls, args.cps)?;
+    let mut generator = generator::Generator::start(sip, args.calls, args.cps, args.wake)?;
     // One call first, so that what the process needs once is not counted as the cost of a call.
     generator.place(1)?;
     let before = measure::Process::read(server.pid())?;
