@@ -18,7 +18,7 @@ use tungstenite::{Error, Message, Utf8Bytes, WebSocket};
 /// A whole reply can come in one delta.
 const MAX_MESSAGE: usize = 16 << 20;
 /// tungstenite zero-fills this much before every read: its default of 128 KiB costs 0.5 ms of CPU a call-second.
-const READ_BUFFER: usize = 8 << 10;
+const READ_BUFFER: usize = 4 << 10;
 /// Sent to the system once a tick; more than this in one tick is sent at once.
 const WRITE_BUFFER: usize = 32 << 10;
 /// Twelve seconds of caller audio: a socket that takes nothing for so long is dead.

@@ -44,6 +44,18 @@ pub struct Open {
     _session: OpenSession,
 }
 
+/// What a slot needs of the coming ticks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Needs {
+    pub deadline: Option<Instant>,
+    /// It has a WebSocket.
+    pub open: bool,
+    /// Its WebSocket has messages.
+    pub read: bool,
+    /// Something was written to its WebSocket.
+    pub flush: bool,
+}
+
 /// What the worker must do for a slot after a step.
 #[derive(Debug)]
 pub enum Step {
@@ -88,6 +100,11 @@ impl Slot {
             first: new.outputs,
             record: new.record,
         }
+    }
+
+    pub fn needs(&self) -> Needs {
+        let (read, flush) = self.ws.as_ref().map_or((false, false), |open| (open.pending, open.dirty));
+        Needs { deadline: self.deadline, open: self.ws.is_some(), read, flush }
     }
 
     /// Throws away what the socket gathered before the call was here: it would be a standing delay for the whole call.
