@@ -59,6 +59,8 @@ pub struct MediaSettings {
     /// Networks media may come from besides the SDP address and the signalling source.
     pub networks: Vec<Network>,
     pub reorder_wait: Duration,
+    /// Caller audio in one message to the Realtime service, ms. Default 20.
+    pub append_ms: u32,
     /// A freed port stays unused this long (default 30 s).
     pub port_quarantine: Duration,
     /// Media worker threads; default one a core.
@@ -154,6 +156,7 @@ impl Settings {
                 source_policy: SourcePolicy::Latch,
                 networks: Vec::new(),
                 reorder_wait: Duration::from_millis(60),
+                append_ms: 20,
                 port_quarantine: Duration::from_secs(30),
                 workers: one_a_core(),
             },

@@ -67,6 +67,7 @@ ptime_ms = 30
 source_policy = "strict"
 networks = ["198.51.100.0/24"]
 reorder_wait_ms = 0
+append_ms = 40
 port_quarantine_secs = 5
 workers = 3
 [limits]
@@ -85,6 +86,7 @@ log_format = "json"
     assert_eq!((s.media.port_min, s.media.port_max, s.media.workers), (30000, 30999, 3));
     assert_eq!((s.media.codecs.as_slice(), s.media.ptime_ms), ([Codec::Pcma].as_slice(), 30));
     assert_eq!((s.media.source_policy, s.media.reorder_wait), (SourcePolicy::Strict, Duration::ZERO));
+    assert_eq!(s.media.append_ms, 40);
     assert_eq!((s.limits.max_calls, s.limits.calls_per_second, s.limits.drain), (50, 5, Duration::ZERO));
     assert_eq!((s.observe.listen, s.observe.cdr.clone(), s.observe.log_format), (None, None, LogFormat::Json));
 }

@@ -81,6 +81,7 @@ fn media(mut fields: Fields<'_>, media: &mut MediaSettings) {
     set(&mut media.source_policy, fields.choice("source_policy", &policies).map(|found| found.value));
     set(&mut media.networks, networks(&mut fields, "networks").map(|found| found.value));
     set(&mut media.reorder_wait, fields.number("reorder_wait_ms", 0..=200).map(Duration::from_millis));
+    set(&mut media.append_ms, fields.number("append_ms", 20..=100));
     set(&mut media.port_quarantine, fields.number("port_quarantine_secs", 0..=600).map(Duration::from_secs));
     if let Some(workers) = fields.number("workers", 0..=256).filter(|workers| *workers > 0) {
         media.workers = workers;

@@ -140,7 +140,7 @@ impl Signalling {
                 source: media.source_policy,
                 allowed: media.networks.clone(),
                 reorder_wait: media.reorder_wait,
-                append_ms: APPEND_MS,
+                append_ms: media.append_ms,
             },
             seed: self.parts.random.random(),
             unix_ms: record.started_unix_ms,
@@ -220,9 +220,6 @@ impl Signalling {
         self.write(CallRecord { end, cdr, transcript: Vec::new() });
     }
 }
-
-/// Caller audio in one append, ms: cheaper than 20 ms, and 20 ms of delay more (media measurements).
-const APPEND_MS: u32 = 40;
 
 fn finished(mut cdr: Cdr, end: CallEnd) -> CallRecord {
     cdr.ended_by = Some(end.by);
