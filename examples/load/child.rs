@@ -26,6 +26,7 @@ impl Child {
         let mut command = Command::new(program);
         command.args(["--role", role, "--url", url, "--audio", &args.audio, "--calls", &args.calls.to_string()]);
         command.args(["--workers", &args.workers.to_string(), "--cps", &args.cps.to_string()]);
+        command.args(["--append-ms", &args.append_ms.to_string()]);
         if args.pin {
             command.arg("--pin");
         }
@@ -124,6 +125,7 @@ fn settings(args: &Args) -> Settings {
     settings.limits.max_calls = args.calls + 8;
     settings.limits.calls_per_second = args.cps * 2 + 10;
     settings.media.workers = args.workers;
+    settings.media.append_ms = args.append_ms;
     settings.observe.listen = None;
     settings.observe.cdr = None;
     settings.providers = vec![Provider {

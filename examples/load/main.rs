@@ -1,6 +1,6 @@
 //! Load bench: how much CPU and memory one call costs, and what the caller hears of it.
 //!
-//! `cargo run --release --example load -- --calls 100 [--seconds 6] [--cps 97] [--repeats 3] [--pin] [--wake] [--json]`
+//! `cargo run --release --example load -- --calls 100 [--seconds 6] [--cps 97] [--repeats 3] [--pin] [--wake] [--append-ms 20] [--json]`
 //!
 //! Three processes, so that the server is measured alone: the server, the embedded Realtime server in echo mode, and this
 //! one, which places the calls (`generator`: raw SIP text and RTP on plain threads) and reads `/proc` (`measure`).
@@ -39,6 +39,9 @@ pub struct Args {
     /// Audio codec of the Realtime session: pcm16 (with resampling) or g711 (passed through).
     #[arg(long, default_value = "pcm16")]
     pub audio: String,
+    /// Caller audio in one message to the Realtime server, ms (media.append_ms).
+    #[arg(long, default_value_t = 20)]
+    pub append_ms: u32,
     /// Media worker threads of the server.
     #[arg(long, default_value_t = 1)]
     pub workers: usize,
