@@ -22,7 +22,8 @@ fn the_demo_call_happens_and_is_recorded() {
         assert!(said.contains(line), "no line with {line:?}:\n{said}");
     }
 
-    // The recording agrees with the report: both sides, and the agent's cut sentence is as long as what was heard of it.
+    // The recording agrees with the report: both sides, and the agent's cut sentence is as long as what was heard of it (by ear: a
+    // sentence cut in a soft sound ends a little earlier; `tests/e2e/interrupting.rs` proves it by the packet).
     let mut wav = hound::WavReader::open(dir.path().join("demo-call.wav")).expect("a WAV file");
     assert_eq!((wav.spec().channels, wav.spec().sample_rate), (2, 8000));
     let samples: Vec<i16> = wav.samples::<i16>().map(|s| s.expect("a whole file")).collect();
@@ -31,7 +32,7 @@ fn the_demo_call_happens_and_is_recorded() {
     let heard_ms = report["barge_ins"][0]["heard_ms"].as_i64().expect("an interruption");
     let cut = report["call"]["agent_speech"].as_array().expect("stretches").iter().any(|stretch| {
         let length = stretch["end_ms"].as_i64().unwrap_or(0) - stretch["start_ms"].as_i64().unwrap_or(0);
-        (length - heard_ms).abs() <= 30
+        (length - heard_ms).abs() <= 120
     });
     assert!(cut, "no stretch of {heard_ms} ms: {}", report["call"]["agent_speech"]);
 }

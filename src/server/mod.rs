@@ -204,6 +204,8 @@ impl Server {
     pub async fn set_book(&self, book: Book) -> Result<(), Vec<String>> {
         let numbers = Numbers::new(book)?;
         let _ = self.requests.send(Request::Numbers(Arc::new(numbers))).await;
+        // A request behind it is answered after it: from here on every new call finds the new book.
+        let _ = self.counts().await;
         Ok(())
     }
 
