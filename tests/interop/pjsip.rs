@@ -100,13 +100,17 @@ fn echo_call(python: &Path, codec: &str, law: Law, transport: &str) -> Result<()
 }
 
 /// A busy machine stalls PJSIP's own clock, and its jitter buffer then stretches the recording: one clean call of five counts.
-fn echo_quality(codec: &str, law: Law, transport: &str) {
+fn until_clean(call: impl Fn(&Path) -> Result<(), String>) {
     let Some(python) = peer_python() else { return };
     let mut faults = Vec::new();
-    while let Err(fault) = echo_call(&python, codec, law, transport) {
+    while let Err(fault) = call(&python) {
         faults.push(fault);
         assert!(faults.len() < 5, "{}", faults.join("\n"));
     }
+}
+
+fn echo_quality(codec: &str, law: Law, transport: &str) {
+    until_clean(|python| echo_call(python, codec, law, transport));
 }
 
 /// RTP-03, RTP-17: speech comes back through an echo dialplan at the PESQ ceiling of µ-law
@@ -161,14 +165,17 @@ fn hold_resume_reinvite_and_update() {
 /// SDP-11: PJSIP sends 40 ms packets and gets its speech back
 #[test]
 fn long_packets() {
-    let Some(python) = peer_python() else { return };
-    let server = Server::start(&[("100.toml", PLAN)], None);
-    let (file, said) = speech(&server);
-    let file = file.to_str().expect("UTF-8 path");
-    let report = call(&python, &server, &["--play", file, "--record", "heard.wav", "--seconds", "8", "--ptime", "40"]);
-    assert_eq!(report["rx_lost"], 0, "{report}");
-    let (quality, score, ceiling) = judge(&python, &server, Law::Mu, &said, &server.dir.path().join("heard.wav"));
-    assert!(score >= ceiling - 0.15, "PESQ {score:.3} against {ceiling:.3}: {quality:?}");
+    until_clean(|python| {
+        let server = Server::start(&[("100.toml", PLAN)], None);
+        let (file, said) = speech(&server);
+        let file = file.to_str().expect("UTF-8 path");
+        let report =
+            call(python, &server, &["--play", file, "--record", "heard.wav", "--seconds", "8", "--ptime", "40"]);
+        assert_eq!(report["rx_lost"], 0, "{report}");
+        let (quality, score, ceiling) = judge(python, &server, Law::Mu, &said, &server.dir.path().join("heard.wav"));
+        let fine = score >= ceiling - 0.15;
+        fine.then_some(()).ok_or_else(|| format!("PESQ {score:.3} against {ceiling:.3}: {quality:?}"))
+    });
 }
 
 /// DTM-01, DTM-02, DTM-03: keys go both ways as RFC 4733 events: PJSIP's to us, and the model's (tool `send_dtmf`) to PJSIP
