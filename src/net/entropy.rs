@@ -1,9 +1,14 @@
-//! The one place that asks the operating system for randomness; everything else gets a seed.
+//! The one place that asks the operating system for randomness; everything else gets a seed or a generator.
 
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 
+/// A generator that nobody can predict.
+pub fn rng() -> StdRng {
+    StdRng::from_os_rng()
+}
+
 /// 64 unpredictable bits.
 pub fn seed() -> u64 {
-    StdRng::from_os_rng().next_u64()
+    rng().next_u64()
 }

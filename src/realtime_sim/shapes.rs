@@ -79,23 +79,16 @@ const GA_FORMAT: Shape = Tagged(
     ],
 );
 const GA_VOICE: Shape = Either(&[STRING, Fields(&[need("id", STRING)])]);
-const GA_TURN_DETECTION: Shape = Nullable(&Tagged(
-    "type",
-    &[
-        (
-            "server_vad",
-            Fields(&[
-                may("threshold", Number(0.0, 1.0)),
-                may("prefix_padding_ms", Int(0, 60_000)),
-                may("silence_duration_ms", Int(0, 60_000)),
-                may("create_response", Bool),
-                may("interrupt_response", Bool),
-                may("idle_timeout_ms", Nullable(&Int(5_000, 30_000))),
-            ]),
-        ),
-        ("semantic_vad", SEMANTIC_VAD),
-    ],
-));
+const GA_TURN_DETECTION: Shape =
+    Nullable(&Tagged("type", &[("server_vad", SERVER_VAD), ("semantic_vad", SEMANTIC_VAD)]));
+const SERVER_VAD: Shape = Fields(&[
+    may("threshold", Number(0.0, 1.0)),
+    may("prefix_padding_ms", Int(0, 60_000)),
+    may("silence_duration_ms", Int(0, 60_000)),
+    may("create_response", Bool),
+    may("interrupt_response", Bool),
+    may("idle_timeout_ms", Nullable(&Int(5_000, 30_000))),
+]);
 const SEMANTIC_VAD: Shape = Fields(&[
     may("eagerness", OneOf(&["low", "medium", "high", "auto"])),
     may("create_response", Bool),
@@ -320,24 +313,7 @@ const PREVIEW_SESSION: Shape = Fields(&[
     ),
     may(
         "turn_detection",
-        Nullable(&Tagged(
-            "type",
-            &[
-                (
-                    "server_vad",
-                    Fields(&[
-                        may("threshold", Number(0.0, 1.0)),
-                        may("prefix_padding_ms", Int(0, 60_000)),
-                        may("silence_duration_ms", Int(0, 60_000)),
-                        may("create_response", Bool),
-                        may("interrupt_response", Bool),
-                        may("idle_timeout_ms", Nullable(&Int(5_000, 30_000))),
-                    ]),
-                ),
-                ("semantic_vad", SEMANTIC_VAD),
-                ("none", Fields(&[])),
-            ],
-        )),
+        Nullable(&Tagged("type", &[("server_vad", SERVER_VAD), ("semantic_vad", SEMANTIC_VAD), ("none", Fields(&[]))])),
     ),
     may("input_audio_noise_reduction", Nullable(&Fields(&[may("type", OneOf(&["near_field", "far_field"]))]))),
     may("tools", List(&PREVIEW_TOOL, 0, 256)),
