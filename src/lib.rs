@@ -37,3 +37,4 @@ pub mod rtp;
 pub mod server;
 pub mod sip;
 pub mod tools;
+pub mod trunk;

@@ -154,6 +154,8 @@ impl Call {
                 }
             }
             Input::RealtimeClosed { code, reason } => self.realtime_closed(now, code, reason),
+            // No leg is ever asked for yet.
+            Input::LegReady(_) | Input::LegFailed { .. } | Input::LegRtp { .. } => {}
             Input::Tool { id, result } => self.tool_finished(now, id, result),
             Input::Close(end) => self.hang_up(now, end),
         }

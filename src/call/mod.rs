@@ -45,8 +45,10 @@ use crate::observe::pii::Pii;
 use crate::realtime::Endpoint;
 use crate::realtime::session::SessionFault;
 use crate::rtp::receiver::SourcePolicy;
-use crate::sip::offer_answer::Negotiation;
+use crate::sip::offer_answer::{LocalMedia, Negotiation};
+use crate::sip::uri::Uri;
 use crate::sip::user_agent::{SessionId, UaCommand, UaEvent};
+use crate::sip::{Flow, TrunkId};
 use crate::tools::ToolAction;
 use crate::tools::http::ToolResult;
 use bytes::Bytes;
@@ -108,6 +110,17 @@ pub enum Input<'a> {
         from: SocketAddr,
         datagram: &'a [u8],
     },
+    /// The second leg has a session, a way and a port: the call sends its INVITE.
+    LegReady(LegReady),
+    /// It cannot be placed (no way, no port, a limit): as if the INVITE had got this status.
+    LegFailed {
+        status: u16,
+    },
+    /// A datagram on the second leg's port.
+    LegRtp {
+        from: SocketAddr,
+        datagram: &'a [u8],
+    },
     /// The WebSocket opened.
     RealtimeOpen,
     /// It could not be opened.
@@ -133,6 +146,14 @@ pub enum Output {
         to: SocketAddr,
     },
     Sip(UaCommand),
+    /// Place a second leg (attended transfer, bridge); answer with LegReady or LegFailed. One at a time.
+    OpenLeg(LegRequest),
+    /// One datagram of the second leg's stream; its bytes are [`Call::rtp_bytes`].
+    LegRtp {
+        to: SocketAddr,
+    },
+    /// The second leg is over for the call: release its port. Its SIP commands were queued before.
+    CloseLeg,
     /// Open the WebSocket to [`CallParams::endpoint`]; answer with RealtimeOpen or RealtimeFailed.
     OpenRealtime,
     RealtimeText(String),
@@ -148,6 +169,30 @@ pub enum Output {
     /// The call is over: SIP commands were queued before; release port, socket, everything. Exactly once, last.
     Ended(Box<CallRecord>),
     Timeout(Option<Instant>),
+}
+
+/// A second leg that the call wants. The URI was taken from the number's own list.
+#[derive(Clone, Debug)]
+pub struct LegRequest {
+    pub uri: Uri,
+    /// Name of the trunk; `None`: that of the caller.
+    pub trunk: Option<String>,
+}
+
+/// What the server found for a second leg. SIP events of `session` come as [`Input::Sip`] like those of the call's own.
+#[derive(Clone, Debug)]
+pub struct LegReady {
+    pub session: SessionId,
+    pub trunk: TrunkId,
+    pub flows: Vec<Flow>,
+    /// Our end of its stream, port allocated.
+    pub local: LocalMedia,
+    /// From value for its INVITE.
+    pub from: String,
+    /// Max-Forwards of the caller's INVITE minus one (DLG-16).
+    pub max_forwards: u32,
+    /// Whether the leg's trunk takes REFER with Replaces; else the legs are bridged here.
+    pub refer: bool,
 }
 
 /// What stays of a call.

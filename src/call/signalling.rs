@@ -116,7 +116,10 @@ impl Call {
             | UaEvent::Refused { .. }
             | UaEvent::Progress { .. }
             | UaEvent::Answered { .. }
-            | UaEvent::ReinviteDone { .. } => {}
+            | UaEvent::ReinviteDone { .. }
+            | UaEvent::ReferRequested { .. }
+            | UaEvent::IdentityChanged { .. }
+            | UaEvent::Response { .. } => {}
         }
     }
 

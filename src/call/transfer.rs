@@ -125,7 +125,7 @@ impl Call {
                 let (target, refer_to) = (transfer.target.clone(), transfer.refer_to.clone());
                 self.note(CallEvent::Transfer { target, outcome: "sent" });
                 let referred_by = Some(self.referred_by());
-                self.sip(UaCommand::Refer { session: self.id, refer_to, referred_by });
+                self.sip(UaCommand::Refer { session: self.id, refer_to, referred_by, replaces: None });
             }
             Step::Referred { .. } if late => self.transfer_failed(now, "no outcome in time", "unknown"),
             _ => {}

@@ -15,6 +15,7 @@
 
 pub mod clock;
 pub mod connections;
+pub mod dns;
 pub mod entropy;
 pub mod epoll;
 pub mod listen;

@@ -11,16 +11,20 @@ use crate::audio::pcm::PER_MS_8K;
 use crate::rtp::receiver::{Received, Receiver, ReceiverParams, SourcePolicy};
 use crate::rtp::sender::Sender;
 use crate::sip::Flow;
+use crate::sip::TrunkId;
 use crate::sip::headers::{Name, Reason};
 use crate::sip::message::{Message, ParseFailure};
 use crate::sip::offer_answer::{Codec, LocalMedia, MediaParams, Negotiation};
 use crate::sip::uri::Uri;
-use crate::sip::user_agent::{SessionEnd, SessionId, UaCommand, UaConfig, UaEvent, UaOutput, UserAgent};
+use crate::sip::user_agent::{NewInvite, SessionEnd, SessionId, UaCommand, UaConfig, UaEvent, UaOutput, UserAgent};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// The shell bounds how long it rings ([`super::CallOptions::answer_timeout`]); this is for one that never hangs up.
+const RING_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Longer than this between two frames is a stall: frames in it are skipped, not sent in a burst.
 const STALL: Duration = Duration::from_millis(100);
@@ -126,14 +130,16 @@ impl Phone {
         let sdp = Some(negotiation.offer());
         ua.command(
             now,
-            UaCommand::Invite {
+            UaCommand::Invite(Box::new(NewInvite {
                 session,
-                flow: config.flow,
+                trunk: TrunkId(0),
+                flows: vec![config.flow],
                 target: config.target,
                 from: config.from,
                 sdp,
                 headers: config.headers,
-            },
+                ring_limit: RING_LIMIT,
+            })),
         );
         let seed = config.seed;
         Phone {
@@ -160,7 +166,7 @@ impl Phone {
     }
 
     pub fn handle_sip(&mut self, now: Instant, flow: Flow, message: Result<Message, ParseFailure>) {
-        self.ua.handle_message(now, flow, message);
+        self.ua.handle_message(now, flow, Some(TrunkId(0)), message);
     }
 
     /// The flow is gone (connection closed, ICMP).

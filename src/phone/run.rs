@@ -10,7 +10,7 @@ use crate::sip::framing::{Frame, StreamCutter};
 use crate::sip::message::{Framing, Message};
 use crate::sip::offer_answer::{Codec, LocalMedia};
 use crate::sip::uri::Uri;
-use crate::sip::user_agent::UaConfig;
+use crate::sip::user_agent::{UaConfig, UaTrunk};
 use crate::sip::{Flow, Transport};
 use bytes::Bytes;
 use std::future::Future;
@@ -59,6 +59,14 @@ impl CallOptions {
     }
 }
 
+/// Whoever calls itself part of the dialog is believed: a test phone has no list of peers.
+fn anybody() -> Vec<Network> {
+    vec![
+        Network { addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED), prefix: 0 },
+        Network { addr: IpAddr::V6(Ipv6Addr::UNSPECIFIED), prefix: 0 },
+    ]
+}
+
 /// Something that happened, with the time since the INVITE.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heard {
@@ -90,13 +98,7 @@ pub async fn place_call(
     let config = PhoneConfig {
         ua: UaConfig {
             seed: seed ^ 0x5150_5150,
-            advertised: vec![(transport, local)],
-            // Whoever calls itself part of the dialog is believed: a test phone has no list of peers.
-            trunks: vec![
-                Network { addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED), prefix: 0 },
-                Network { addr: IpAddr::V6(Ipv6Addr::UNSPECIFIED), prefix: 0 },
-            ],
-            contact_user: "phone".into(),
+            trunks: vec![UaTrunk::new(anybody(), vec![(transport, local)], "phone")],
             max_sessions: MAX_SESSIONS,
             max_transactions: 8 * MAX_SESSIONS,
         },

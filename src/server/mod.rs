@@ -32,7 +32,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::records::{RecordSender, records};
 use crate::realtime_sim::Sim;
 use crate::sip::Transport;
-use crate::sip::user_agent::{UaConfig, UaCounts, UserAgent};
+use crate::sip::user_agent::{UaConfig, UaCounts, UaTrunk, UserAgent};
 use crate::tools::http::HttpRunner;
 use media_worker::{Worker, WorkerParams, WorkerStats};
 use notes::Notes;
@@ -245,9 +245,11 @@ fn user_agent(settings: &Settings, sip: SocketAddr, seed: u64) -> UserAgent {
     let advertised = advertised(settings, sip);
     UserAgent::new(UaConfig {
         seed,
-        advertised: vec![(Transport::Udp, advertised), (Transport::Tcp, advertised)],
-        trunks: settings.sip.peers.clone(),
-        contact_user: "voxtrunk".into(),
+        trunks: vec![UaTrunk::new(
+            settings.sip.peers.clone(),
+            vec![(Transport::Udp, advertised), (Transport::Tcp, advertised)],
+            "voxtrunk",
+        )],
         max_sessions: settings.limits.max_calls.saturating_add(SPARE_SESSIONS),
         max_transactions: MAX_TRANSACTIONS,
     })

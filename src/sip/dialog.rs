@@ -5,7 +5,7 @@
 use super::headers::{Name, NameAddr};
 use super::message::Message;
 use super::uri::Uri;
-use super::{Flow, Transport};
+use super::{Flow, Transport, TrunkId};
 use crate::cidr::Network;
 use std::net::{IpAddr, SocketAddr};
 
@@ -22,6 +22,7 @@ struct Hop {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Dialog {
+    pub trunk: TrunkId,
     pub call_id: String,
     pub local_tag: String,
     /// Empty for an RFC 2543 peer without tags.
@@ -57,7 +58,7 @@ pub(crate) struct Target {
 impl Dialog {
     /// The dialog of an INVITE we answer (§12.1.1). `None`: Contact or Record-Route cannot be read. An RFC 2543 peer without
     /// Contact is reached at its From.
-    pub fn callee(invite: &Message, local_tag: String, first_cseq: u32, flow: Flow) -> Option<Dialog> {
+    pub fn callee(trunk: TrunkId, invite: &Message, local_tag: String, first_cseq: u32, flow: Flow) -> Option<Dialog> {
         let remote = invite.from()?.ok()?;
         let local = invite.to()?.ok()?;
         let contact = match invite.contact() {
@@ -65,6 +66,7 @@ impl Dialog {
             None => remote.uri.clone(),
         };
         Some(Dialog {
+            trunk,
             call_id: invite.call_id()?,
             local_tag,
             remote_tag: remote.tag().unwrap_or_default().to_owned(),
@@ -83,7 +85,7 @@ impl Dialog {
     }
 
     /// The dialog of a 2xx to our INVITE (§12.1.2). A 2xx without usable Contact leaves the INVITE's Request-URI as target.
-    pub fn caller(invite: &Message, response: &Message, flow: Flow) -> Option<Dialog> {
+    pub fn caller(trunk: TrunkId, invite: &Message, response: &Message, flow: Flow) -> Option<Dialog> {
         let local = invite.from()?.ok()?;
         // Of the response's To only the tag counts: the rest is what we wrote (§8.2.6.2).
         let remote = invite.to()?.ok()?;
@@ -94,6 +96,7 @@ impl Dialog {
         let mut routes = hops(response)?;
         routes.reverse();
         Some(Dialog {
+            trunk,
             call_id: invite.call_id()?,
             local_tag: local.tag()?.to_owned(),
             remote_tag: peer_tag(response).unwrap_or_default(),

@@ -12,6 +12,7 @@ mod address;
 mod audio_formats;
 pub mod builder;
 mod dialog;
+pub mod digest;
 pub mod framing;
 pub mod headers;
 mod invite_session;
@@ -23,7 +24,10 @@ mod names;
 pub mod offer_answer;
 mod random;
 pub mod refer;
+pub mod registration;
+pub mod resolve;
 pub mod sdp;
+pub mod session_timer;
 mod timers;
 mod transaction;
 pub mod uri;
@@ -55,6 +59,11 @@ impl Transport {
         }
     }
 }
+
+/// A trunk of the settings by its place in the list; the list does not change while the server runs. What a trunk is to the user
+/// agent stands in [`user_agent::UaTrunk`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TrunkId(pub u16);
 
 /// Where a message came from or goes to: one UDP 4-tuple or one stream connection.
 ///

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Protocol code: no async, no sockets, no clock, no tasks.
-const PURE: [&str; 7] = ["cidr.rs", "sip/", "rtp/", "audio/", "realtime/", "call/", "tools/policy"];
+const PURE: [&str; 8] = ["cidr.rs", "sip/", "trunk/", "rtp/", "audio/", "realtime/", "call/", "tools/policy"];
 const NOT_PURE: [&str; 9] = [
     "tokio::",
     "async fn",
@@ -18,7 +18,8 @@ const NOT_PURE: [&str; 9] = [
 ];
 
 /// Who may not know whom.
-const APART: [(&str, &[&str]); 4] = [
+const APART: [(&str, &[&str]); 5] = [
+    ("trunk/", &["crate::audio", "crate::realtime", "crate::call", "crate::net", "crate::server", "crate::config"]),
     ("sip/", &["crate::rtp", "crate::audio", "crate::realtime", "crate::call", "crate::net", "crate::server"]),
     ("rtp/", &["crate::sip", "crate::realtime", "crate::call", "crate::net", "crate::server", "crate::config"]),
     ("audio/", &["crate::sip", "crate::rtp", "crate::realtime", "crate::call", "crate::net", "crate::server"]),
@@ -26,7 +27,8 @@ const APART: [(&str, &[&str]); 4] = [
 ];
 
 /// Crates and the files that may name them.
-const DOORS: [(&str, &[&str]); 9] = [
+const DOORS: [(&str, &[&str]); 10] = [
+    ("hickory_resolver::", &["net/dns.rs"]),
     ("rtp_rs::", &["rtp/packet.rs"]),
     ("rubato::", &["audio/resample.rs"]),
     ("audio_codec_algorithms::", &["audio/g711.rs"]),

@@ -160,8 +160,10 @@ impl Signalling {
 
     fn event(&mut self, event: UaEvent) {
         match &event {
-            UaEvent::IncomingCall { session, flow, invite } => return self.incoming(*session, *flow, invite.clone()),
-            UaEvent::Refused { flow, invite, status } => return self.refused(*flow, invite, *status),
+            UaEvent::IncomingCall { session, flow, invite, .. } => {
+                return self.incoming(*session, *flow, invite.clone());
+            }
+            UaEvent::Refused { flow, invite, status, .. } => return self.refused(*flow, invite, *status),
             _ => {}
         }
         let Some(session) = event.session() else { return };

@@ -11,7 +11,7 @@ use crate::net::tcp::{StreamDeadlines, StreamEvent, accepted, dialled};
 use crate::net::udp::{Sent, SipUdp};
 use crate::sip::message::{Framing, Message};
 use crate::sip::user_agent::UserAgent;
-use crate::sip::{Flow, Transport as Protocol};
+use crate::sip::{Flow, Transport as Protocol, TrunkId};
 use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -93,7 +93,7 @@ impl Transport {
         match input {
             SipInput::Datagrams => self.read_datagrams(now, agent),
             SipInput::Stream(StreamEvent::Message { flow, bytes }) => {
-                agent.handle_message(now, flow, Message::parse(bytes, Framing::Stream));
+                agent.handle_message(now, flow, Some(TrunkId(0)), Message::parse(bytes, Framing::Stream));
             }
             SipInput::Stream(StreamEvent::Closed { flow }) => self.closed(now, flow, agent),
             SipInput::Accepted(stream, remote) => self.accepted(stream, remote),
@@ -107,7 +107,7 @@ impl Transport {
             match self.udp.try_recv(|from| is_peer(peers, from.ip())) {
                 Some(Ok((bytes, remote))) if !is_keepalive(&bytes) => {
                     let flow = Flow { transport: Protocol::Udp, local: self.local, remote, conn: 0 };
-                    agent.handle_message(now, flow, Message::parse(bytes, Framing::Datagram));
+                    agent.handle_message(now, flow, Some(TrunkId(0)), Message::parse(bytes, Framing::Datagram));
                 }
                 Some(Ok(_)) => {}
                 Some(Err(source)) => self.foreign(source),

@@ -1,7 +1,6 @@
 //! Callee: from the INVITE to the ACK of its 2xx (RFC 3261 §13.3), CANCEL included (§9.2).
 
 use super::{Phase, Session, sdp_body};
-use crate::sip::Flow;
 use crate::sip::dialog::Dialog;
 use crate::sip::headers::{Name, Reason};
 use crate::sip::message::{Builder, Message};
@@ -9,6 +8,7 @@ use crate::sip::timers::Timer;
 use crate::sip::transaction::{MergeKey, ServerKey, reply_flow};
 use crate::sip::user_agent::core::Core;
 use crate::sip::user_agent::{SessionEnd, SessionId, UaEvent};
+use crate::sip::{Flow, TrunkId};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ impl Session {
     pub fn incoming(
         core: &mut Core,
         now: Instant,
-        id: SessionId,
+        (id, trunk): (SessionId, TrunkId),
         flow: Flow,
         invite: &Message,
         key: ServerKey,
@@ -40,13 +40,13 @@ impl Session {
     ) -> Option<Session> {
         let tag = core.random.token();
         let cseq = core.random.cseq();
-        let dialog = Dialog::callee(invite, tag.clone(), cseq, flow)?;
+        let dialog = Dialog::callee(trunk, invite, tag.clone(), cseq, flow)?;
         let tx = core.store.serve(key, merge, reply_flow(flow, invite), id, tag.clone(), true);
         core.respond(now, tx, 100, Builder::response(invite, 100, "", None));
         core.live += 1;
-        core.event(UaEvent::IncomingCall { session: id, flow, invite: invite.clone() });
+        core.event(UaEvent::IncomingCall { session: id, trunk, flow, invite: invite.clone(), replaces: None });
         let phase = Phase::Incoming { invite: Box::new(invite.clone()), tx };
-        let mut session = Session::new(id, dialog.call_id.clone(), tag, phase, Some(dialog));
+        let mut session = Session::new(id, trunk, dialog.call_id.clone(), tag, phase, Some(dialog));
         session.server_opened();
         Some(session)
     }
@@ -57,7 +57,7 @@ impl Session {
         if !(101..=199).contains(&status) {
             return;
         }
-        let mut response = core.capable(invite, status, &self.local_tag, dialog.flow);
+        let mut response = core.capable(self.trunk, invite, status, &self.local_tag, dialog.flow);
         if let Some((content_type, body)) = sdp_body(sdp.as_ref()) {
             response = response.body(content_type, body);
         }
@@ -76,7 +76,7 @@ impl Session {
     pub fn accept(&mut self, core: &mut Core, now: Instant, sdp: Bytes) {
         let (Phase::Incoming { invite, tx }, Some(dialog)) = (&self.phase, &self.dialog) else { return };
         let (tx, offered, cseq) = (*tx, invite.sdp().is_none(), dialog.remote_cseq.unwrap_or_default());
-        let mut response = core.capable(invite, 200, &self.local_tag, dialog.flow);
+        let mut response = core.capable(self.trunk, invite, 200, &self.local_tag, dialog.flow);
         if let Some((content_type, body)) = sdp_body(Some(&sdp)) {
             response = response.body(content_type, body);
         }

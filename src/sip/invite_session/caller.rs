@@ -7,9 +7,8 @@ use crate::sip::headers::{Name, Reason};
 use crate::sip::message::{Builder, Message, Method};
 use crate::sip::timers::Timer;
 use crate::sip::transaction::Purpose;
-use crate::sip::uri::Uri;
 use crate::sip::user_agent::core::{ALLOW, Core, SUPPORTED, reason_value};
-use crate::sip::user_agent::{SessionEnd, SessionId, UaEvent};
+use crate::sip::user_agent::{NewInvite, SessionEnd, UaEvent};
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -27,23 +26,19 @@ pub(super) struct SentAck {
 
 impl Session {
     /// Places a call. `None`: refused at once (transport not in use, too many sessions); `Ended` was told.
-    #[expect(clippy::too_many_arguments, reason = "the fields of UaCommand::Invite")]
-    pub fn calling(
-        core: &mut Core,
-        now: Instant,
-        id: SessionId,
-        flow: Flow,
-        target: &Uri,
-        from: &str,
-        sdp: Option<Bytes>,
-        headers: Vec<(Name, String)>,
-    ) -> Option<Session> {
-        if core.advertised(flow).is_none() || core.live >= core.config.max_sessions {
+    pub fn calling(core: &mut Core, now: Instant, new: NewInvite) -> Option<Session> {
+        let NewInvite { session: id, trunk, flows, target, from, sdp, headers, ring_limit: _ } = new;
+        let Some(flow) = flows.first().copied() else {
+            let end = SessionEnd::Failed { status: 503, reason: Vec::new() };
+            core.event(UaEvent::Ended { session: id, end });
+            return None;
+        };
+        if core.advertised(trunk, flow).is_none() || core.live >= core.config.max_sessions {
             let end = SessionEnd::Failed { status: 503, reason: Vec::new() };
             core.event(UaEvent::Ended { session: id, end });
             return None;
         }
-        let (branch, via) = core.via(flow);
+        let (branch, via) = core.via(trunk, flow);
         let (tag, call_id, cseq) =
             (core.random.token(), core.random.token() + &core.random.token(), core.random.cseq());
         let to = target.as_str();
@@ -58,7 +53,7 @@ impl Session {
             .header(Name::To, format!("<{to}>"))
             .header(Name::CallId, &call_id)
             .header(Name::CSeq, format!("{cseq} INVITE"))
-            .header(Name::Contact, core.contact(flow))
+            .header(Name::Contact, core.contact(trunk, flow))
             .header(Name::Allow, ALLOW)
             .header(Name::Supported, SUPPORTED);
         for (name, value) in headers {
@@ -69,7 +64,7 @@ impl Session {
         }
         let invite = invite.build();
         let out = Outgoing { early: Vec::new(), provisional: false, hangup: None, cancelled: false };
-        let mut session = Session::new(id, call_id, tag, Phase::Calling(Box::new(out)), None);
+        let mut session = Session::new(id, trunk, call_id, tag, Phase::Calling(Box::new(out)), None);
         session.own_invite = Some(invite.clone());
         session.open_clients = 1;
         core.live += 1;
@@ -114,7 +109,7 @@ impl Session {
             Phase::Calling(out) => out.hangup.take(),
             _ => None,
         };
-        let dialog = self.own_invite.as_ref().and_then(|invite| Dialog::caller(invite, message, flow));
+        let dialog = self.own_invite.as_ref().and_then(|invite| Dialog::caller(self.trunk, invite, message, flow));
         let Some(dialog) = dialog else {
             // Record-Route or To cannot be read: nothing can be sent into that dialog.
             return self.finish(core, now, SessionEnd::Failed { status: 502, reason: Vec::new() });
@@ -141,7 +136,9 @@ impl Session {
 
     /// A copy of a 2xx gets its ACK again; one of another fork gets ACK and BYE (§13.2.2.4).
     fn further_ok(&mut self, core: &mut Core, now: Instant, flow: Flow, message: &Message) {
-        let Some(dialog) = self.own_invite.as_ref().and_then(|invite| Dialog::caller(invite, message, flow)) else {
+        let Some(dialog) =
+            self.own_invite.as_ref().and_then(|invite| Dialog::caller(self.trunk, invite, message, flow))
+        else {
             return;
         };
         if self.repeat_ack(core, dialog.local_cseq, &dialog.remote_tag) {

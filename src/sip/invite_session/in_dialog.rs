@@ -50,7 +50,7 @@ impl Session {
                 });
             }
             Method::Options => {
-                core.respond(now, tx, 200, core.capable(request, 200, &self.local_tag, flow));
+                core.respond(now, tx, 200, core.capable(self.trunk, request, 200, &self.local_tag, flow));
             }
             Method::Notify => self.peer_notify(core, now, tx, request),
             // XFR-06: nobody has us place a call.

@@ -11,7 +11,6 @@ mod in_dialog;
 mod refer;
 mod reinvite;
 
-use super::Flow;
 use super::dialog::Dialog;
 use super::headers::{Name, Reason};
 use super::message::{Message, Method};
@@ -19,7 +18,7 @@ use super::timers::{SESSION_TIMERS, Timer};
 use super::transaction::Purpose;
 use super::user_agent::core::{Core, reason_value};
 use super::user_agent::{SessionEnd, SessionId, UaEvent};
-use crate::cidr::Network;
+use super::{Flow, TrunkId};
 use bytes::Bytes;
 use callee::PendingOk;
 use caller::SentAck;
@@ -61,6 +60,7 @@ struct Outgoing {
 #[derive(Debug)]
 pub(crate) struct Session {
     id: SessionId,
+    trunk: TrunkId,
     call_id: String,
     local_tag: String,
     phase: Phase,
@@ -84,9 +84,17 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    fn new(id: SessionId, call_id: String, local_tag: String, phase: Phase, dialog: Option<Dialog>) -> Session {
+    fn new(
+        id: SessionId,
+        trunk: TrunkId,
+        call_id: String,
+        local_tag: String,
+        phase: Phase,
+        dialog: Option<Dialog>,
+    ) -> Session {
         Session {
             id,
+            trunk,
             call_id,
             local_tag,
             phase,
@@ -124,8 +132,8 @@ impl Session {
     }
 
     /// Whether a request from `source` may belong to this session. Of an early dialog of ours nothing is known yet.
-    pub fn may_speak(&self, source: IpAddr, trunks: &[Network]) -> bool {
-        self.dialog.as_ref().is_none_or(|dialog| dialog.may_speak(source, trunks))
+    pub fn may_speak(&self, source: IpAddr, core: &Core) -> bool {
+        self.dialog.as_ref().is_none_or(|dialog| dialog.may_speak(source, &core.trunk(self.trunk).networks))
     }
 
     /// Nothing is left to be answered.

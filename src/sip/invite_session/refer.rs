@@ -41,7 +41,7 @@ impl Session {
             headers.push((Name::ReferredBy, by.to_owned()));
         }
         if let Some(dialog) = &self.dialog {
-            headers.push((Name::Contact, core.contact(dialog.flow)));
+            headers.push((Name::Contact, core.contact(self.trunk, dialog.flow)));
         }
         if let Some((_, cseq)) = self.send(core, now, Method::Refer, Purpose::Refer, &headers, None) {
             self.refer = Some(Refer { cseq, done: false, notified: false });

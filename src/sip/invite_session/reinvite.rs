@@ -104,7 +104,7 @@ impl Session {
         if let Some(dialog) = &mut self.dialog {
             dialog.refresh(request, flow);
         }
-        let mut response = core.capable(request, 200, &self.local_tag, flow);
+        let mut response = core.capable(self.trunk, request, 200, &self.local_tag, flow);
         if let Some((content_type, body)) = sdp_body(sdp) {
             response = response.body(content_type, body);
         }
@@ -112,8 +112,9 @@ impl Session {
     }
 
     pub(super) fn refuse(&self, core: &mut Core, now: Instant, offer: &PeerOffer, status: u16) {
-        let warning = (status == 488)
-            .then(|| (Name::Warning, format!("305 {} \"Incompatible media format\"", core.config.contact_user)));
+        let warning = (status == 488).then(|| {
+            (Name::Warning, format!("305 {} \"Incompatible media format\"", core.trunk(self.trunk).contact_user))
+        });
         self.reply(core, now, offer.tx, &offer.request, status, warning.as_slice());
     }
 
@@ -163,7 +164,7 @@ impl Session {
             || core.is_running(self.id, Timer::Glare);
         let (false, Some(own), Some(dialog)) = (busy, &self.own_reinvite, &self.dialog) else { return };
         let headers = [
-            (Name::Contact, core.contact(dialog.flow)),
+            (Name::Contact, core.contact(self.trunk, dialog.flow)),
             (Name::Allow, ALLOW.to_owned()),
             (Name::Supported, SUPPORTED.to_owned()),
         ];

@@ -1,6 +1,6 @@
 //! What every session shares: configuration, random numbers, transactions, timers, outputs, and the headers we write.
 
-use super::types::{UaConfig, UaEvent, UaOutput};
+use super::types::{UaConfig, UaEvent, UaOutput, UaTrunk};
 use crate::sip::dialog::Dialog;
 use crate::sip::headers::{Name, Reason};
 use crate::sip::message::{Builder, Message, Method};
@@ -8,7 +8,7 @@ use crate::sip::random::{Random, hex};
 use crate::sip::timers::{Owner, Timer};
 use crate::sip::transaction::{Io, Store, reply_flow};
 use crate::sip::user_agent::SessionId;
-use crate::sip::{Flow, Transport};
+use crate::sip::{Flow, Transport, TrunkId};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -76,24 +76,40 @@ impl Core {
         self.io.timers.is_running(Owner::Session(session), timer)
     }
 
+    /// The trunk's settings. An owner that names a trunk it never configured gets the first one's.
+    pub fn trunk(&self, trunk: TrunkId) -> &UaTrunk {
+        let trunks = &self.config.trunks;
+        trunks.get(usize::from(trunk.0)).or_else(|| trunks.first()).expect("UaConfig::trunks is never empty")
+    }
+
     /// The advertised address for a flow: its transport and address family, else its transport. `None`: transport not in use.
-    pub fn advertised(&self, flow: Flow) -> Option<SocketAddr> {
-        let of_transport = || self.config.advertised.iter().filter(|(t, _)| *t == flow.transport).map(|(_, a)| *a);
+    pub fn advertised(&self, trunk: TrunkId, flow: Flow) -> Option<SocketAddr> {
+        let all = &self.trunk(trunk).advertised;
+        let of_transport = || all.iter().filter(|(t, _)| *t == flow.transport).map(|(_, a)| *a);
         of_transport().find(|a| a.is_ipv4() == flow.remote.is_ipv4()).or_else(|| of_transport().next())
     }
 
-    fn own_address(&self, flow: Flow) -> SocketAddr {
-        self.advertised(flow).unwrap_or(flow.local)
+    /// `host:port` of Via and Contact.
+    fn own_address(&self, trunk: TrunkId, flow: Flow) -> String {
+        let address = self.advertised(trunk, flow).unwrap_or(flow.local);
+        match &self.trunk(trunk).advertised_host {
+            Some(host) => format!("{host}:{}", address.port()),
+            None => address.to_string(),
+        }
     }
 
     /// Whether a response's Via names us.
     pub fn is_our_via(&self, host: &str, flow: Flow) -> bool {
-        let Ok(ip) = host.parse::<std::net::IpAddr>() else { return false };
-        flow.local.ip() == ip || self.config.advertised.iter().any(|(_, a)| a.ip() == ip)
+        let Ok(ip) = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>() else {
+            let names =
+                |trunk: &UaTrunk| trunk.advertised_host.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(host));
+            return self.config.trunks.iter().any(names);
+        };
+        flow.local.ip() == ip || self.config.trunks.iter().any(|t| t.advertised.iter().any(|(_, a)| a.ip() == ip))
     }
 
-    pub fn contact(&self, flow: Flow) -> String {
-        let (user, at) = (&self.config.contact_user, self.own_address(flow));
+    pub fn contact(&self, trunk: TrunkId, flow: Flow) -> String {
+        let (user, at) = (&self.trunk(trunk).contact_user, self.own_address(trunk, flow));
         let transport = match flow.transport {
             Transport::Udp => "",
             Transport::Tcp => ";transport=tcp",
@@ -106,16 +122,17 @@ impl Core {
     }
 
     /// A new branch and the Via with it.
-    pub fn via(&mut self, flow: Flow) -> (String, String) {
+    pub fn via(&mut self, trunk: TrunkId, flow: Flow) -> (String, String) {
         let branch = self.random.branch();
-        let via = format!("SIP/2.0/{} {};branch={branch};rport", flow.transport.via_token(), self.own_address(flow));
+        let via =
+            format!("SIP/2.0/{} {};branch={branch};rport", flow.transport.via_token(), self.own_address(trunk, flow));
         (branch, via)
     }
 
     /// An in-dialog request up to its own headers: branch, flow, builder (RFC 3261 §12.2.1.1).
     pub fn in_dialog(&mut self, dialog: &Dialog, method: &Method, cseq: u32) -> (String, Flow, Builder) {
         let target = dialog.target();
-        let (branch, via) = self.via(target.flow);
+        let (branch, via) = self.via(dialog.trunk, target.flow);
         let mut request =
             Builder::request(method, &target.request_uri).header(Name::Via, via).header(Name::MaxForwards, "70");
         for route in target.routes {
@@ -139,9 +156,9 @@ impl Core {
     }
 
     /// A response with our capabilities and Contact (2xx of INVITE, UPDATE, OPTIONS).
-    pub fn capable(&self, request: &Message, status: u16, to_tag: &str, flow: Flow) -> Builder {
+    pub fn capable(&self, trunk: TrunkId, request: &Message, status: u16, to_tag: &str, flow: Flow) -> Builder {
         Builder::response(request, status, "", Some(to_tag))
-            .header(Name::Contact, self.contact(flow))
+            .header(Name::Contact, self.contact(trunk, flow))
             .header(Name::Allow, ALLOW)
             .header(Name::Accept, ACCEPT)
             .header(Name::Supported, SUPPORTED)
@@ -155,7 +172,14 @@ impl Core {
     }
 
     /// Answers without a transaction (§8.2.7): a copy of the request gets the same bytes again, a flood costs no memory.
-    pub fn respond_stateless(&mut self, flow: Flow, request: &Message, status: u16, headers: &[(Name, &str)]) {
+    pub fn respond_stateless(
+        &mut self,
+        trunk: TrunkId,
+        flow: Flow,
+        request: &Message,
+        status: u16,
+        headers: &[(Name, &str)],
+    ) {
         if request.method() == Method::Ack {
             return;
         }
@@ -169,12 +193,12 @@ impl Core {
             && !request.to().is_some_and(|to| to.is_ok_and(|to| to.tag().is_some()))
             && status != 482;
         if new_call {
-            self.refused(flow, request, status);
+            self.refused(trunk, flow, request, status);
         }
     }
 
     /// OVL-08: the owner is told of each refused call once.
-    fn refused(&mut self, flow: Flow, invite: &Message, status: u16) {
+    fn refused(&mut self, trunk: TrunkId, flow: Flow, invite: &Message, status: u16) {
         let tag = self.stateless_hash(invite);
         if self.refused.contains(&tag) {
             return;
@@ -183,7 +207,7 @@ impl Core {
             self.refused.pop_front();
         }
         self.refused.push_back(tag);
-        self.event(UaEvent::Refused { flow, invite: invite.clone(), status });
+        self.event(UaEvent::Refused { trunk, flow, invite: invite.clone(), status });
     }
 
     /// A To-tag that only we can make, the same for each copy of a request.

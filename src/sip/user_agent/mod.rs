@@ -12,11 +12,12 @@ mod types;
 pub use types::*;
 
 use self::core::Core;
-use super::Flow;
+use super::headers::Name;
 use super::invite_session::Session;
 use super::message::{Message, ParseFailure, fill_received};
 use super::timers::{Owner, SESSION_TIMERS};
 use super::transaction::Notice;
+use super::{Flow, TrunkId};
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -41,10 +42,25 @@ impl UserAgent {
     }
 
     /// A message (or what could be read of a malformed one, which gets its 400) that came by `flow`.
-    pub fn handle_message(&mut self, now: Instant, flow: Flow, message: Result<Message, ParseFailure>) {
+    ///
+    /// `origin`: the trunk that the owner's rules give a request to (AUT-01). `None`: of no trunk; such a request is taken only
+    /// in a dialog that knows its source, and is otherwise dropped without an answer (A1).
+    pub fn handle_message(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        origin: Option<TrunkId>,
+        message: Result<Message, ParseFailure>,
+    ) {
         match message {
-            Err(failure) => self.malformed(flow, failure),
-            Ok(message) if message.is_request() => self.request(now, flow, fill_received(&message, flow.remote)),
+            Err(failure) => {
+                if let Some(trunk) = origin {
+                    self.malformed(trunk, flow, failure);
+                }
+            }
+            Ok(message) if message.is_request() => {
+                self.request(now, origin, flow, fill_received(&message, flow.remote));
+            }
             Ok(message) => self.response(now, flow, &message),
         }
         self.settle(now);
@@ -74,10 +90,9 @@ impl UserAgent {
     pub fn command(&mut self, now: Instant, command: UaCommand) {
         use UaCommand::*;
         match command {
-            Invite { session, flow, target, from, sdp, headers } => {
-                if !self.sessions.contains_key(&session)
-                    && let Some(new) =
-                        Session::calling(&mut self.core, now, session, flow, &target, &from, sdp, headers)
+            Invite(invite) => {
+                if !self.sessions.contains_key(&invite.session)
+                    && let Some(new) = Session::calling(&mut self.core, now, *invite)
                 {
                     self.insert(new);
                 }
@@ -90,7 +105,10 @@ impl UserAgent {
             Hangup { session, reason } => self.with(session, |s, core| s.hangup(core, now, reason)),
             AnswerInAck { session, sdp } => self.with(session, |s, core| s.answer_in_ack(core, now, sdp)),
             Reinvite { session, sdp } => self.with(session, |s, core| s.reinvite(core, now, sdp)),
-            Refer { session, refer_to, referred_by } => {
+            // Built in `out_of_dialog`, `session_refer`.
+            Request(request) => self.out_of_dialog_request(now, *request),
+            AnswerRefer { .. } | NotifyRefer { .. } | ServiceRoute { .. } => {}
+            Refer { session, refer_to, referred_by, replaces: _ } => {
                 self.with(session, |s, core| s.refer(core, now, &refer_to, referred_by.as_deref()));
             }
             Info { session, content_type, body } => {
@@ -123,6 +141,20 @@ impl UserAgent {
     /// Requests dropped so far because the transaction store was full.
     pub fn dropped(&self) -> u64 {
         self.core.dropped
+    }
+
+    /// Refuses a request without any state (a challenge, an admission limit); an ACK gets nothing. The same request gets the same
+    /// bytes again. A refused INVITE is told as [`UaEvent::Refused`] once.
+    pub fn refuse(&mut self, trunk: TrunkId, flow: Flow, request: &Message, status: u16, headers: &[(Name, &str)]) {
+        let request = fill_received(request, flow.remote);
+        self.core.respond_stateless(trunk, flow, &request, status, headers);
+    }
+
+    fn out_of_dialog_request(&mut self, _now: Instant, request: NewRequest) {
+        let flow = request.flows.first().copied();
+        if let Some(flow) = flow {
+            self.core.event(UaEvent::Response { id: request.id, flow, status: 503, message: None });
+        }
     }
 
     fn insert(&mut self, session: Session) {

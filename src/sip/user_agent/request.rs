@@ -5,11 +5,11 @@
 
 use super::core::{ACCEPT, ALLOW};
 use super::{SessionId, UserAgent};
-use crate::sip::Flow;
 use crate::sip::headers::{Name, NameAddr};
 use crate::sip::invite_session::Session;
 use crate::sip::message::{Builder, Message, Method, ParseFailure, fill_received};
 use crate::sip::transaction::{MergeKey, ServerKey, reply_flow};
+use crate::sip::{Flow, TrunkId};
 use std::time::Instant;
 
 /// Retry-After of an overloaded answer, seconds.
@@ -19,10 +19,10 @@ const DRAIN_RETRY_AFTER: &str = "60";
 
 impl UserAgent {
     /// 400, 505, 513 … for what is no proper request; anything else malformed is dropped.
-    pub(super) fn malformed(&mut self, flow: Flow, failure: ParseFailure) {
+    pub(super) fn malformed(&mut self, trunk: TrunkId, flow: Flow, failure: ParseFailure) {
         if let Some(partial) = failure.partial.filter(Message::is_request) {
             let request = fill_received(&partial, flow.remote);
-            self.core.respond_stateless(flow, &request, failure.status, &[]);
+            self.core.respond_stateless(trunk, flow, &request, failure.status, &[]);
         }
     }
 
@@ -36,9 +36,11 @@ impl UserAgent {
         }
     }
 
-    pub(super) fn request(&mut self, now: Instant, flow: Flow, request: Message) {
+    /// `origin` `None`: the source is of no trunk. It may speak in a dialog that knows it, and is told nothing else (A1).
+    pub(super) fn request(&mut self, now: Instant, origin: Option<TrunkId>, flow: Flow, request: Message) {
+        let trunk = origin.unwrap_or(TrunkId(0));
         let Some(key) = ServerKey::of(&request) else {
-            return self.core.respond_stateless(flow, &request, 400, &[]);
+            return self.core.respond_stateless(trunk, flow, &request, 400, &[]);
         };
         match request.method() {
             Method::Ack => return self.ack(now, flow, &request, &key),
@@ -49,22 +51,22 @@ impl UserAgent {
             }
         }
         if request.method() == Method::Cancel {
-            return self.cancel(now, flow, &request, key);
+            return self.cancel(now, trunk, flow, &request, key);
         }
         if let Err((status, headers)) = check(&request) {
-            return self.core.respond_stateless(flow, &request, status, &headers);
+            return self.core.respond_stateless(trunk, flow, &request, status, &headers);
         }
         let (Some(Ok(to)), Some(Ok(from)), Some(call_id)) = (request.to(), request.from(), request.call_id()) else {
-            return self.core.respond_stateless(flow, &request, 400, &[]);
+            return self.core.respond_stateless(trunk, flow, &request, 400, &[]);
         };
         let merge = merge_key(&request, &to, &from, &call_id);
         if merge.as_ref().is_some_and(|merge| self.core.store.is_merged(merge)) {
-            return self.core.respond_stateless(flow, &request, 482, &[]);
+            return self.core.respond_stateless(trunk, flow, &request, 482, &[]);
         }
         // We have no extension that can be required (EAR-01: 100rel too); a BYE always ends its call.
         let required = request.values(&Name::Require).join(", ");
         if !required.is_empty() && request.method() != Method::Bye {
-            return self.core.respond_stateless(flow, &request, 420, &[(Name::Unsupported, &required)]);
+            return self.core.respond_stateless(trunk, flow, &request, 420, &[(Name::Unsupported, &required)]);
         }
         match to.tag() {
             Some(tag) => match self.find_dialog(flow, &call_id, tag, from.tag().unwrap_or_default()) {
@@ -72,47 +74,69 @@ impl UserAgent {
                     self.with(session, |s, core| s.in_dialog(core, now, flow, &request, key));
                 }
                 Some(_) => self.core.dropped += 1,
-                None => self.core.respond_stateless(flow, &request, 481, &[]),
+                None => self.core.respond_stateless(trunk, flow, &request, 481, &[]),
             },
-            None => self.out_of_dialog(now, flow, &request, key, merge),
+            None => self.out_of_dialog(now, trunk, flow, &request, key, merge),
         }
     }
 
-    fn out_of_dialog(&mut self, now: Instant, flow: Flow, request: &Message, key: ServerKey, merge: Option<MergeKey>) {
+    fn out_of_dialog(
+        &mut self,
+        now: Instant,
+        trunk: TrunkId,
+        flow: Flow,
+        request: &Message,
+        key: ServerKey,
+        merge: Option<MergeKey>,
+    ) {
         match request.method() {
-            Method::Invite => self.new_call(now, flow, request, key, merge),
+            Method::Invite => self.new_call(now, trunk, flow, request, key, merge),
             Method::Options if self.core.draining => {
-                self.core.respond_stateless(flow, request, 503, &[(Name::RetryAfter, DRAIN_RETRY_AFTER)]);
+                self.core.respond_stateless(trunk, flow, request, 503, &[(Name::RetryAfter, DRAIN_RETRY_AFTER)]);
             }
             Method::Options => {
                 let tag = self.core.stateless_tag(request);
-                let bytes = self.core.capable(request, 200, &tag, flow).build().as_bytes().clone();
+                let bytes = self.core.capable(trunk, request, 200, &tag, flow).build().as_bytes().clone();
                 self.core.io.send(reply_flow(flow, request), bytes);
             }
             // XFR-06: nobody outside a call may have us place one.
-            Method::Refer => self.core.respond_stateless(flow, request, 603, &[]),
+            Method::Refer => self.core.respond_stateless(trunk, flow, request, 603, &[]),
             // DLG-19.
             Method::Subscribe => {
-                self.core.respond_stateless(flow, request, 489, &[(Name::Other("Allow-Events".into()), "refer")]);
+                self.core.respond_stateless(
+                    trunk,
+                    flow,
+                    request,
+                    489,
+                    &[(Name::Other("Allow-Events".into()), "refer")],
+                );
             }
-            _ => self.core.respond_stateless(flow, request, 481, &[]),
+            _ => self.core.respond_stateless(trunk, flow, request, 481, &[]),
         }
     }
 
-    fn new_call(&mut self, now: Instant, flow: Flow, invite: &Message, key: ServerKey, merge: Option<MergeKey>) {
+    fn new_call(
+        &mut self,
+        now: Instant,
+        trunk: TrunkId,
+        flow: Flow,
+        invite: &Message,
+        key: ServerKey,
+        merge: Option<MergeKey>,
+    ) {
         if let Err((status, headers)) = check_invite(invite) {
-            return self.core.respond_stateless(flow, invite, status, &headers);
+            return self.core.respond_stateless(trunk, flow, invite, status, &headers);
         }
         // A quarter of the store is kept for calls that are there already (OVL-02).
         let room = self.core.config.max_transactions - self.core.config.max_transactions / 4;
         if self.core.live >= self.core.config.max_sessions || self.core.store.len() >= room {
-            return self.core.respond_stateless(flow, invite, 503, &[(Name::RetryAfter, RETRY_AFTER)]);
+            return self.core.respond_stateless(trunk, flow, invite, 503, &[(Name::RetryAfter, RETRY_AFTER)]);
         }
         let id = self.new_session_id();
-        match Session::incoming(&mut self.core, now, id, flow, invite, key, merge) {
+        match Session::incoming(&mut self.core, now, (id, trunk), flow, invite, key, merge) {
             Some(session) => self.insert(session),
             // Contact or Record-Route cannot be read: no dialog can be made.
-            None => self.core.respond_stateless(flow, invite, 400, &[]),
+            None => self.core.respond_stateless(trunk, flow, invite, 400, &[]),
         }
     }
 
@@ -126,7 +150,7 @@ impl UserAgent {
     /// Nobody can do harm to a session that is gone.
     fn may_speak(&self, session: SessionId, flow: Flow) -> bool {
         let session = self.sessions.get(&session);
-        session.is_none_or(|session| session.may_speak(flow.remote.ip(), &self.core.config.trunks))
+        session.is_none_or(|session| session.may_speak(flow.remote.ip(), &self.core))
     }
 
     /// The ACK of a non-2xx ends in its transaction, that of a 2xx in its dialog, any other nowhere.
@@ -144,12 +168,12 @@ impl UserAgent {
     }
 
     /// §9.2: 200 for a CANCEL whose INVITE is known, whatever it still can do; 481 otherwise.
-    fn cancel(&mut self, now: Instant, flow: Flow, cancel: &Message, key: ServerKey) {
+    fn cancel(&mut self, now: Instant, trunk: TrunkId, flow: Flow, cancel: &Message, key: ServerKey) {
         let found = self.core.store.find(&key.cancelled());
         let served =
             found.and_then(|tx| self.core.store.served(tx).map(|(session, tag)| (tx, session, tag.to_owned())));
         let Some((invite, session, to_tag)) = served.filter(|(_, session, _)| self.may_speak(*session, flow)) else {
-            return self.core.respond_stateless(flow, cancel, 481, &[]);
+            return self.core.respond_stateless(trunk, flow, cancel, 481, &[]);
         };
         if self.core.store.len() >= self.core.config.max_transactions {
             self.core.dropped += 1;

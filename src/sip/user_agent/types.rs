@@ -1,33 +1,115 @@
 //! What goes in and out of a [`super::UserAgent`]: configuration, commands, events, outputs.
 
 use crate::cidr::Network;
+use crate::sip::digest::Credentials;
 use crate::sip::headers::{Name, Reason};
-use crate::sip::message::Message;
+use crate::sip::message::{Message, Method};
+use crate::sip::session_timer::TimerPolicy;
 use crate::sip::uri::Uri;
-use crate::sip::{Flow, Transport};
+use crate::sip::{Flow, Transport, TrunkId};
 use bytes::Bytes;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The user agent's handle of one INVITE session (either role). Never reused in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
+
+/// The user agent's handle of a request of ours outside of a dialog (REGISTER, OPTIONS). Given by the owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
 
 /// What a user agent is told once.
 #[derive(Clone, Debug)]
 pub struct UaConfig {
     /// Seed of branches, tags, Call-IDs and back-offs (from the OS in production).
     pub seed: u64,
-    /// Advertised `host:port` per transport, for Via sent-by and Contact. A transport that is not listed is not used.
-    pub advertised: Vec<(Transport, SocketAddr)>,
-    /// The peers' networks, each one trunk: its hosts may speak for one another in a dialog (A12).
-    pub trunks: Vec<Network>,
-    /// User part of our Contact.
-    pub contact_user: String,
+    /// By [`TrunkId`]; never empty.
+    pub trunks: Vec<UaTrunk>,
     /// Most sessions at once; an INVITE beyond gets 503 with Retry-After.
     pub max_sessions: usize,
     /// Most transactions at once; a request beyond is dropped and counted.
     pub max_transactions: usize,
+}
+
+/// What the user agent knows of a trunk.
+#[derive(Clone, Debug)]
+pub struct UaTrunk {
+    /// The peers' networks: the hosts of one may speak for one another in a dialog (A12).
+    pub networks: Vec<Network>,
+    /// Advertised `host:port` per transport, for Via sent-by and Contact. A transport that is not listed is not used.
+    pub advertised: Vec<(Transport, SocketAddr)>,
+    /// A name instead of the address in Contact and Via, for peers that want one (Teams).
+    pub advertised_host: Option<String>,
+    /// User part of our Contact; random for a registering trunk (AUT-06).
+    pub contact_user: String,
+    /// Methods we take from it; INVITE, ACK, CANCEL and BYE always are. Anything else is 405 with this Allow.
+    pub methods: Vec<Method>,
+    pub timer: TimerPolicy,
+    pub reliable: Reliable,
+    pub while_draining: WhileDraining,
+    /// For challenges to requests that we sent to this trunk, and to nobody else (AUT-03, AUT-04).
+    pub credentials: Vec<Credentials>,
+    /// 3xx to our INVITEs (XFR-08).
+    pub redirects: Redirects,
+    /// INVITE with Replaces may take over a dialog of the same trunk (XFR-07); else 481... see `in_dialog`.
+    pub replaces: bool,
+    /// Whether the owner is asked about an inbound REFER ([`UaEvent::ReferRequested`]); else it is 603 (XFR-06).
+    pub refer: bool,
+    /// Added to each INVITE of ours.
+    pub headers: Vec<(Name, String)>,
+}
+
+impl UaTrunk {
+    /// A trunk with every default: no session timer but when asked for, no credentials, no redirects.
+    pub fn new(networks: Vec<Network>, advertised: Vec<(Transport, SocketAddr)>, contact_user: &str) -> UaTrunk {
+        UaTrunk {
+            networks,
+            advertised,
+            advertised_host: None,
+            contact_user: contact_user.to_owned(),
+            methods: vec![Method::Options, Method::Info, Method::Update, Method::Refer, Method::Notify],
+            timer: TimerPolicy::default(),
+            reliable: Reliable::default(),
+            while_draining: WhileDraining::default(),
+            credentials: Vec::new(),
+            redirects: Redirects::default(),
+            replaces: false,
+            refer: false,
+            headers: Vec::new(),
+        }
+    }
+}
+
+/// Reliable provisional responses, 100rel (RFC 3262).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reliable {
+    /// `Require: 100rel` is 420.
+    Off,
+    /// Done when the peer requires it; offered in our INVITEs (default).
+    #[default]
+    Supported,
+    /// Done whenever the peer supports it.
+    Preferred,
+}
+
+/// How OPTIONS is answered while draining or full (DLG-12): some peers take a whole trunk out on a 503.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhileDraining {
+    #[default]
+    Unavailable,
+    Silent,
+    Ok,
+}
+
+/// Whether a 3xx to our INVITE is followed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Redirects {
+    /// A 3xx is a refusal.
+    #[default]
+    Never,
+    /// Contacts whose host is one of these (or whose user, for `tel:`) are followed: depth 3, no loop.
+    Hosts(Vec<String>),
 }
 
 /// Why and by whom a session ended.
@@ -65,10 +147,18 @@ pub enum ReferOutcome {
 #[derive(Clone, Debug)]
 pub enum UaEvent {
     /// A new call. 100 Trying has been queued already. Answer with Ring/Progress/Accept/Reject.
-    IncomingCall { session: SessionId, flow: Flow, invite: Message },
+    IncomingCall {
+        session: SessionId,
+        trunk: TrunkId,
+        flow: Flow,
+        invite: Message,
+        /// The session whose dialog this call takes over (Replaces, RFC 3891), found and allowed. On `Accept` of the new one
+        /// the old gets its BYE; its owner should hand the conversation over.
+        replaces: Option<SessionId>,
+    },
     /// A new call that was refused here for its form (416, 420, 415, 406, 400 …) or for want of room (503): answered already, without
     /// a session. Told once for the copies of one INVITE (the last 256 are remembered); a merged copy (482) is not told.
-    Refused { flow: Flow, invite: Message, status: u16 },
+    Refused { trunk: TrunkId, flow: Flow, invite: Message, status: u16 },
     /// UAC: a provisional response above 100.
     Progress { session: SessionId, status: u16, sdp: Option<Bytes> },
     /// UAC: 2xx; the ACK has been queued. When our INVITE had no SDP and `sdp` is the peer's offer, the ACK waits for
@@ -85,6 +175,13 @@ pub enum UaEvent {
     ReinviteDone { session: SessionId, status: u16, sdp: Option<Bytes> },
     /// INFO in the dialog (already answered 200).
     Info { session: SessionId, content_type: String, body: Bytes },
+    /// An inbound REFER of a trunk that may send them; answer with [`UaCommand::AnswerRefer`].
+    ReferRequested { session: SessionId, refer_to: Uri, referred_by: Option<String> },
+    /// P-Asserted-Identity (or Remote-Party-ID) of a re-INVITE or UPDATE named somebody else (XFR-09). The request is answered.
+    IdentityChanged { session: SessionId, request: Message },
+    /// A request of ours outside of dialogs ended: the final response, or `None` with 408 (time-out) or 503 (transport).
+    /// Digest challenges have been answered inside.
+    Response { id: RequestId, flow: Flow, status: u16, message: Option<Message> },
     /// Progress of our REFER.
     Refer { session: SessionId, outcome: ReferOutcome },
     /// The session is over; nothing follows for it. Exactly once per session, refused ones included.
@@ -95,7 +192,7 @@ impl UaEvent {
     /// The session an event belongs to; `None` for a call that was refused without one.
     pub fn session(&self) -> Option<SessionId> {
         match self {
-            UaEvent::Refused { .. } => None,
+            UaEvent::Refused { .. } | UaEvent::Response { .. } => None,
             UaEvent::IncomingCall { session, .. }
             | UaEvent::Progress { session, .. }
             | UaEvent::Answered { session, .. }
@@ -104,6 +201,8 @@ impl UaEvent {
             | UaEvent::ReinviteAck { session, .. }
             | UaEvent::ReinviteDone { session, .. }
             | UaEvent::Info { session, .. }
+            | UaEvent::ReferRequested { session, .. }
+            | UaEvent::IdentityChanged { session, .. }
             | UaEvent::Refer { session, .. }
             | UaEvent::Ended { session, .. } => Some(*session),
         }
@@ -144,15 +243,10 @@ pub enum UaCommand {
         session: SessionId,
         reason: Option<Reason>,
     },
-    /// Places a call; how long it may ring is the owner's to bound. `session` is from [`UserAgent::new_session_id`]. `flow.conn` 0 opens a stream.
-    Invite {
-        session: SessionId,
-        flow: Flow,
-        target: Uri,
-        from: String,
-        sdp: Option<Bytes>,
-        headers: Vec<(Name, String)>,
-    },
+    /// Places a call.
+    Invite(Box<NewInvite>),
+    /// A request outside of dialogs; ends in [`UaEvent::Response`].
+    Request(Box<NewRequest>),
     /// The answer for the ACK of a 2xx that carried the offer.
     AnswerInAck {
         session: SessionId,
@@ -162,17 +256,73 @@ pub enum UaCommand {
         session: SessionId,
         sdp: Option<Bytes>,
     },
-    /// Blind REFER; `refer_to` was taken from the number's own list.
+    /// Blind REFER; `refer_to` was taken from the number's own list. With `replaces` it is an attended one: Refer-To gets the
+    /// Replaces of that session's dialog, URI-escaped (RFC 5589 §7); a session without a dialog makes it `Refused(481)`.
     Refer {
         session: SessionId,
         refer_to: Uri,
         referred_by: Option<String>,
+        replaces: Option<SessionId>,
+    },
+    /// The owner's answer to [`UaEvent::ReferRequested`]: 202, or a refusal.
+    AnswerRefer {
+        session: SessionId,
+        status: u16,
+    },
+    /// NOTIFY of an accepted inbound REFER; 2xx and above end its subscription.
+    NotifyRefer {
+        session: SessionId,
+        status: u16,
+    },
+    /// What a registration got: preloaded Route of further requests of the trunk (RFC 3608). Replaces what was there.
+    ServiceRoute {
+        trunk: TrunkId,
+        routes: Vec<String>,
     },
     Info {
         session: SessionId,
         content_type: String,
         body: Vec<u8>,
     },
+}
+
+/// A call to place.
+#[derive(Clone, Debug)]
+pub struct NewInvite {
+    /// From [`super::UserAgent::new_session_id`].
+    pub session: SessionId,
+    pub trunk: TrunkId,
+    /// Where to send it, best first (RFC 3263 §4.3): the next one is tried, with a new branch, after a time-out, a transport error
+    /// or a 503. `conn` 0 opens a stream. Never empty.
+    pub flows: Vec<Flow>,
+    /// Request-URI and To.
+    pub target: Uri,
+    /// From, without tag.
+    pub from: String,
+    pub sdp: Option<Bytes>,
+    /// Further headers; a Max-Forwards here replaces 70 (DLG-16), a Replaces makes it an attended transfer's last step.
+    pub headers: Vec<(Name, String)>,
+    /// CANCEL after this long without a final response.
+    pub ring_limit: Duration,
+}
+
+/// A request outside of dialogs to send.
+#[derive(Clone, Debug)]
+pub struct NewRequest {
+    pub id: RequestId,
+    pub trunk: TrunkId,
+    /// As in [`NewInvite`].
+    pub flows: Vec<Flow>,
+    pub method: Method,
+    pub request_uri: Uri,
+    /// From and To values, without tag.
+    pub from: String,
+    pub to: String,
+    /// `None`: a new one.
+    pub call_id: Option<String>,
+    pub cseq: Option<u32>,
+    pub headers: Vec<(Name, String)>,
+    pub body: Option<(String, Vec<u8>)>,
 }
 
 /// What comes out of the machine.

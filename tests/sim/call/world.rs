@@ -243,6 +243,9 @@ impl World {
                     }
                     self.sip.push((self.now, command));
                 }
+                leg @ (Output::OpenLeg(_) | Output::LegRtp { .. } | Output::CloseLeg) => {
+                    panic!("this world has no second legs: {leg:?}")
+                }
                 Output::OpenRealtime => {
                     self.opened_realtime += 1;
                     let delay = match &self.connect {

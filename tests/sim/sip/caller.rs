@@ -2,7 +2,7 @@
 
 use crate::kit::*;
 use voxtrunk::sip::headers::{Name, Reason};
-use voxtrunk::sip::user_agent::{SessionId, UaCommand};
+use voxtrunk::sip::user_agent::{NewInvite, SessionId, UaCommand};
 
 fn hangup(bench: &mut Bench, session: SessionId) {
     bench.tell(UaCommand::Hangup { session, reason: None });
@@ -29,14 +29,10 @@ fn invite_headers() {
 fn max_forwards_of_the_owner() {
     let mut bench = Bench::new();
     let session = bench.ua.new_session_id();
-    bench.tell(UaCommand::Invite {
-        session,
-        flow: udp(),
-        target: voxtrunk::sip::uri::Uri::parse("sip:bob@192.0.2.20").expect("a URI"),
-        from: "<sip:agent@192.0.2.10>".into(),
-        sdp: None,
+    bench.tell(UaCommand::Invite(Box::new(NewInvite {
         headers: vec![(Name::MaxForwards, "12".into()), (Name::Subject, "x\r\nEvil: y".into())],
-    });
+        ..new_call(session, udp(), None)
+    })));
     let invite = bench.last();
     assert_eq!(invite.lines(&Name::MaxForwards), ["12"]);
     assert!(invite.value(&Name::Other("Evil".into())).is_none(), "PAR-11");

@@ -4,7 +4,7 @@ use crate::kit::*;
 use voxtrunk::cidr::Network;
 use voxtrunk::sip::headers::{Name, Reason};
 use voxtrunk::sip::message::Message;
-use voxtrunk::sip::user_agent::{SessionEnd, SessionId, UaCommand, UaConfig, UaEvent};
+use voxtrunk::sip::user_agent::{SessionEnd, SessionId, UaCommand, UaConfig, UaEvent, UaTrunk};
 use voxtrunk::sip::{Flow, Transport};
 
 pub fn cseq(message: &Message) -> u32 {
@@ -44,7 +44,8 @@ fn from(ip: &str) -> Flow {
 fn a_spoofed_request_is_of_no_dialog() {
     let trunks = ["192.0.2.0/26", "192.0.2.64/26"].map(|n| Network::parse(n).expect("a network")).to_vec();
     for trunks in [Vec::new(), trunks] {
-        let mut bench = Bench::with(UaConfig { trunks, ..config() }, udp());
+        let mut bench =
+            Bench::with(UaConfig { trunks: vec![UaTrunk { networks: trunks, ..trunk() }], ..config() }, udp());
         let (session, mut peer) = answered(&mut bench);
         bench.told();
         for source in [from("192.0.2.66"), Flow { transport: Transport::Tcp, conn: 3, ..from("192.0.2.66") }] {
@@ -92,7 +93,8 @@ fn requests_may_come_from_hosts_that_belong_to_the_dialog() {
     }
     let trunks = ["192.0.2.0/26", "192.0.2.64/26"].map(|n| Network::parse(n).expect("a network")).to_vec();
     for (source, status) in [("192.0.2.21", 200), ("192.0.2.66", 481)] {
-        let mut bench = Bench::with(UaConfig { trunks: trunks.clone(), ..config() }, udp());
+        let mut bench =
+            Bench::with(UaConfig { trunks: vec![UaTrunk { networks: trunks.clone(), ..trunk() }], ..config() }, udp());
         let (_, mut peer) = answered(&mut bench);
         bench.hear_on(from(source), peer.request("BYE", 2, "", ""));
         assert_eq!(bench.last().status(), Some(status), "{source}");

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use voxtrunk::sip::message::{Builder, Framing, Message};
 use voxtrunk::sip::user_agent::{
-    ReferOutcome, SessionEnd, SessionId, UaCommand, UaConfig, UaCounts, UaEvent, UaOutput, UserAgent,
+    NewInvite, ReferOutcome, SessionEnd, SessionId, UaCommand, UaConfig, UaCounts, UaEvent, UaOutput, UaTrunk,
+    UserAgent,
 };
-use voxtrunk::sip::{Flow, Transport};
+use voxtrunk::sip::{Flow, Transport, TrunkId};
 
 pub const SDP: &str =
     "v=0\r\no=- 1 1 IN IP4 192.0.2.20\r\ns=-\r\nc=IN IP4 192.0.2.20\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
@@ -24,15 +25,30 @@ pub fn tcp() -> Flow {
     Flow { transport: Transport::Tcp, remote: addr("192.0.2.20:40000"), conn: 7, ..udp() }
 }
 
-pub fn config() -> UaConfig {
-    UaConfig {
-        seed: 1,
-        advertised: vec![(Transport::Udp, addr("192.0.2.10:5060")), (Transport::Tcp, addr("192.0.2.10:5060"))],
-        trunks: Vec::new(),
-        contact_user: "agent".into(),
-        max_sessions: 10,
-        max_transactions: 100,
+pub fn trunk() -> UaTrunk {
+    let at = addr("192.0.2.10:5060");
+    UaTrunk::new(Vec::new(), vec![(Transport::Udp, at), (Transport::Tcp, at)], "agent")
+}
+
+/// The trunk of every message and call, where a test does not say otherwise.
+pub const TRUNK: TrunkId = TrunkId(0);
+
+/// A call to be placed.
+pub fn new_call(session: SessionId, flow: Flow, sdp: Option<Bytes>) -> NewInvite {
+    NewInvite {
+        session,
+        trunk: TRUNK,
+        flows: vec![flow],
+        target: voxtrunk::sip::uri::Uri::parse("sip:bob@192.0.2.20").expect("a URI of the test"),
+        from: "\"Agent\" <sip:agent@192.0.2.10>".into(),
+        sdp,
+        headers: Vec::new(),
+        ring_limit: Duration::from_secs(3600),
     }
+}
+
+pub fn config() -> UaConfig {
+    UaConfig { seed: 1, trunks: vec![trunk()], max_sessions: 10, max_transactions: 100 }
 }
 
 pub struct Sent {
@@ -118,7 +134,7 @@ impl Bench {
     pub fn hear_on(&mut self, flow: Flow, text: impl AsRef<[u8]>) {
         let framing = if flow.transport == Transport::Udp { Framing::Datagram } else { Framing::Stream };
         let message = Message::parse(Bytes::copy_from_slice(text.as_ref()), framing);
-        self.ua.handle_message(self.now, flow, message);
+        self.ua.handle_message(self.now, flow, Some(TRUNK), message);
         self.drain();
     }
     pub fn broken(&mut self, flow: Flow) {
@@ -153,14 +169,8 @@ impl Bench {
     /// A call placed by us; its INVITE is the last thing sent.
     pub fn place(&mut self, sdp: Option<&str>) -> SessionId {
         let session = self.ua.new_session_id();
-        self.tell(UaCommand::Invite {
-            session,
-            flow: self.flow,
-            target: voxtrunk::sip::uri::Uri::parse("sip:bob@192.0.2.20").expect("a URI of the test"),
-            from: "\"Agent\" <sip:agent@192.0.2.10>".into(),
-            sdp: sdp.map(|sdp| Bytes::copy_from_slice(sdp.as_bytes())),
-            headers: Vec::new(),
-        });
+        let sdp = sdp.map(|sdp| Bytes::copy_from_slice(sdp.as_bytes()));
+        self.tell(UaCommand::Invite(Box::new(new_call(session, self.flow, sdp))));
         session
     }
 }
@@ -187,6 +197,9 @@ pub fn label(event: &UaEvent) -> String {
         UaEvent::Reinvite { offer, .. } => format!("reinvite{}", with(offer)),
         UaEvent::ReinviteAck { sdp, .. } => format!("reinvite ack{}", with(sdp)),
         UaEvent::ReinviteDone { status, sdp, .. } => format!("reinvite done {status}{}", with(sdp)),
+        UaEvent::ReferRequested { refer_to, .. } => format!("refer requested {refer_to}"),
+        UaEvent::IdentityChanged { .. } => "identity changed".into(),
+        UaEvent::Response { id, status, .. } => format!("response {} {status}", id.0),
         UaEvent::Info { content_type, body, .. } => format!("info {content_type} {}", String::from_utf8_lossy(body)),
         UaEvent::Refer { outcome, .. } => match outcome {
             ReferOutcome::Accepted => "refer accepted".into(),

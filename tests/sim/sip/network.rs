@@ -2,7 +2,7 @@
 //! re-INVITEs, INFO, REFER, hang-ups at any moment. The oracle is what every owner relies on: each session ends once, nothing
 //! follows its end, both sides agree, nothing stays.
 
-use crate::kit::{SDP, addr, config, label, sdp};
+use crate::kit::{SDP, TRUNK, addr, config, label, new_call, sdp, trunk};
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::{Duration, Instant};
 use voxtrunk::sip::message::{Framing, Message};
 use voxtrunk::sip::user_agent::{
-    ReferOutcome, SessionEnd, SessionId, UaCommand, UaConfig, UaCounts, UaEvent, UaOutput, UserAgent,
+    NewInvite, ReferOutcome, SessionEnd, SessionId, UaCommand, UaConfig, UaCounts, UaEvent, UaOutput, UaTrunk,
+    UserAgent,
 };
 use voxtrunk::sip::{Flow, Transport};
 
@@ -69,7 +70,7 @@ impl World {
         let side = |n: u64| {
             let at = addr(if n == 0 { "192.0.2.10:5060" } else { "192.0.2.20:5060" });
             let advertised = vec![(Transport::Udp, at), (Transport::Tcp, at)];
-            UserAgent::new(UaConfig { seed: seed * 2 + n, advertised, ..config() })
+            UserAgent::new(UaConfig { seed: seed * 2 + n, trunks: vec![UaTrunk { advertised, ..trunk() }], ..config() })
         };
         World {
             seed,
@@ -211,8 +212,13 @@ impl World {
                 }
             }
             UaEvent::Ended { end, .. } => seen.ended = Some(end),
-            UaEvent::Refused { .. } | UaEvent::Progress { .. } | UaEvent::ReinviteAck { .. } | UaEvent::Info { .. } => {
-            }
+            UaEvent::Refused { .. }
+            | UaEvent::Progress { .. }
+            | UaEvent::ReinviteAck { .. }
+            | UaEvent::Info { .. }
+            | UaEvent::ReferRequested { .. }
+            | UaEvent::IdentityChanged { .. }
+            | UaEvent::Response { .. } => {}
         }
     }
 
@@ -226,7 +232,7 @@ impl World {
                 0 => UaCommand::Reinvite { session, sdp: Some(sdp()) },
                 1 => UaCommand::Reinvite { session, sdp: None },
                 2 => UaCommand::Info { session, content_type: "a/b".into(), body: b"x".to_vec() },
-                _ => UaCommand::Refer { session, refer_to: uri("sip:x@192.0.2.99"), referred_by: None },
+                _ => UaCommand::Refer { session, refer_to: uri("sip:x@192.0.2.99"), referred_by: None, replaces: None },
             };
             self.soon(8_000, side, command);
         }
@@ -239,14 +245,12 @@ impl World {
         for _ in 0..self.rng.random_range(1..=3) {
             let side = self.rng.random_range(0..2usize);
             let session = self.sides[side].new_session_id();
-            let invite = UaCommand::Invite {
-                session,
-                flow: self.flow(side),
+            let sdp = self.rng.random_bool(0.7).then(|| Bytes::from_static(SDP.as_bytes()));
+            let invite = UaCommand::Invite(Box::new(NewInvite {
                 target: uri(if side == 0 { "sip:bob@192.0.2.20" } else { "sip:alice@192.0.2.10" }),
                 from: "<sip:me@example.com>".into(),
-                sdp: self.rng.random_bool(0.7).then(|| Bytes::from_static(SDP.as_bytes())),
-                headers: Vec::new(),
-            };
+                ..new_call(session, self.flow(side), sdp)
+            }));
             self.seen(side, session);
             let start = self.rng.random_range(0..1_000);
             self.plan(start, Happening::Does { side, command: Box::new(invite) });
@@ -279,7 +283,7 @@ impl World {
                         let message = Message::parse(bytes, framing);
                         assert!(message.is_ok(), "seed {}: {message:?}", self.seed);
                         let flow = self.flow(side);
-                        self.sides[side].handle_message(self.now, flow, message);
+                        self.sides[side].handle_message(self.now, flow, Some(TRUNK), message);
                         self.drain(side);
                     }
                     Some(Happening::Does { side, command }) => self.do_it(side, *command),

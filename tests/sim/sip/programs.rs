@@ -1,7 +1,7 @@
 //! Random programs of messages, time, commands and broken flows against one user agent (TXN-12). The oracle is not "no panic" but:
 //! no leak, no resurrected session, no entry after its last timer, nothing said twice, everything sent can be read.
 
-use crate::kit::{SDP, addr, config, label, sdp, tcp, udp};
+use crate::kit::{SDP, TRUNK, addr, config, label, new_call, sdp, tcp, udp};
 use crate::network::seeds;
 use bytes::Bytes;
 use rand::rngs::StdRng;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use voxtrunk::sip::Flow;
 use voxtrunk::sip::headers::{Name, Reason};
 use voxtrunk::sip::message::{Builder, Framing, Message};
-use voxtrunk::sip::user_agent::{SessionId, UaCommand, UaConfig, UaCounts, UaEvent, UaOutput, UserAgent};
+use voxtrunk::sip::user_agent::{NewInvite, SessionId, UaCommand, UaConfig, UaCounts, UaEvent, UaOutput, UserAgent};
 
 const METHODS: [&str; 13] = [
     "INVITE",
@@ -142,7 +142,7 @@ impl Program {
         }
         self.heard.push((flow, bytes.clone()));
         let message = Message::parse(bytes, Framing::Datagram);
-        self.ua.handle_message(self.now, flow, message);
+        self.ua.handle_message(self.now, flow, Some(TRUNK), message);
         self.drain();
     }
 
@@ -248,7 +248,7 @@ impl Program {
         bytes.truncate(end);
         let bytes = Bytes::from(bytes);
         let message = Message::parse(bytes, Framing::Datagram);
-        self.ua.handle_message(self.now, flow, message);
+        self.ua.handle_message(self.now, flow, Some(TRUNK), message);
         self.drain();
     }
 
@@ -259,7 +259,8 @@ impl Program {
             let (flow, sdp) = (self.flow(), self.rng.random_bool(0.6).then(sdp));
             let target = voxtrunk::sip::uri::Uri::parse("sip:t@192.0.2.20?x=y").expect("a URI");
             let from = "<sip:agent@192.0.2.10>".into();
-            self.ua.command(self.now, UaCommand::Invite { session, flow, target, from, sdp, headers: Vec::new() });
+            let call = NewInvite { target, from, ..new_call(session, flow, sdp) };
+            self.ua.command(self.now, UaCommand::Invite(Box::new(call)));
             return self.drain();
         }
         let known: Vec<_> = self.sessions.keys().copied().collect();
@@ -277,7 +278,7 @@ impl Program {
             7 => UaCommand::Hangup { session, reason },
             8 => UaCommand::AnswerInAck { session, sdp: sdp() },
             9 => UaCommand::Reinvite { session, sdp: body },
-            10 => UaCommand::Refer { session, refer_to, referred_by: None },
+            10 => UaCommand::Refer { session, refer_to, referred_by: None, replaces: None },
             _ => UaCommand::Info { session, content_type: "a/b".into(), body: vec![0, 13, 10, 255] },
         };
         self.ua.command(self.now, command);

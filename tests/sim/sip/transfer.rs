@@ -26,6 +26,7 @@ fn refer(bench: &mut Bench, session: SessionId) {
         session,
         refer_to: voxtrunk::sip::uri::Uri::parse("sip:+15551234@trunk.example.com").expect("a URI"),
         referred_by: Some("<sip:agent@192.0.2.10>".into()),
+        replaces: None,
     });
 }
 

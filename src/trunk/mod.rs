@@ -1,0 +1,173 @@
+//! Trunks: who a request comes from, which number was dialled, who calls, and what each trunk may do. Pure policy over
+//! checked settings (`config::settings` reads `[[trunk]]` into the types here).
+//!
+//! | file | role |
+//! |---|---|
+//! | `identify` | ordered rules: a request → exactly one trunk, a challenge, or nothing (AUT-01, A1) |
+//! | `dialled` | the ordered places of the dialled number (AUT-09) |
+//! | `numbers` | E.164 by country, prefixes and internal length (AUT-11) |
+//! | `caller` | who calls: PAI, RPID, From; Privacy; forwarding; attestation (AUT-08, AUT-10, AUT-12) |
+//! | `profile` | ready-made trunks of carriers and PBXs |
+//!
+//! In: a [`Message`](crate::sip::message::Message) and the flow's facts. Out: [`TrunkId`](crate::sip::TrunkId), numbers, [`CallerInfo`].
+
+pub mod caller;
+pub mod dialled;
+pub mod identify;
+pub mod numbers;
+pub mod profile;
+
+use crate::cidr::Network;
+use crate::rtp::receiver::SourcePolicy;
+use crate::sip::Transport;
+use crate::sip::digest::Credentials;
+use crate::sip::message::Method;
+use crate::sip::offer_answer::Codec;
+use crate::sip::session_timer::TimerPolicy;
+use crate::sip::uri::Uri;
+use crate::sip::user_agent::{Redirects, Reliable, WhileDraining};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use caller::CallerInfo;
+pub use dialled::DialledFrom;
+pub use numbers::NumberRules;
+
+/// One trunk, checked. The order of the settings is the order of the rules; `sip.peers` is the last one, named `peers`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trunk {
+    /// For logs, metrics, call records, `voxtrunk trunks`.
+    pub name: String,
+    pub kind: TrunkKind,
+    pub identify: Identify,
+    /// Where our requests go: `sip:host[:port][;transport=…]`, tried in order, each resolved by RFC 3263. Empty: takes calls only.
+    pub targets: Vec<Uri>,
+    /// Transports it may use, both ways.
+    pub transports: Vec<Transport>,
+    /// The address in Via, Contact and SDP, when it is not `sip.advertise` (TRN-10).
+    pub advertise: Option<IpAddr>,
+    /// A name instead of it in Via and Contact (Teams).
+    pub advertise_host: Option<String>,
+    pub tls: TlsPolicy,
+    pub options: OptionsPolicy,
+    pub media: TrunkMedia,
+    pub timer: TimerPolicy,
+    pub reliable: Reliable,
+    pub limits: TrunkLimits,
+    /// Besides INVITE, ACK, CANCEL and BYE.
+    pub methods: Vec<Method>,
+    /// Identity headers that are believed, best first (AUT-08). Empty: From only.
+    pub trusted: Vec<IdentityHeader>,
+    /// Where the dialled number stands, first hit wins.
+    pub dialled: Vec<DialledFrom>,
+    pub numbers: NumberRules,
+    /// Headers of the INVITE that dialplan, prompt and tools may see (AUT-14), by name.
+    pub headers_in: Vec<String>,
+    /// Added to our INVITEs.
+    pub headers_out: Vec<(String, String)>,
+    /// Where inbound REFER may send a call, as URI patterns (`sip:*@pbx.example.com`, `sip:2*@10.0.0.5`); empty: 603 (XFR-06).
+    pub refer_to: Vec<String>,
+    pub redirects: Redirects,
+    /// INVITE with Replaces (XFR-07).
+    pub replaces: bool,
+    /// Whether the peer takes REFER; without it a transfer is bridged here.
+    pub transfers_by_refer: bool,
+    /// Callers (normalised numbers, or prefixes ending in `*`) that are refused with 603.
+    pub blocked: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrunkKind {
+    Static,
+    Register(Box<Registration>),
+}
+
+/// What REGISTER needs; the registrar is the trunk's targets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registration {
+    /// Address of record, like `sip:4930123@sip.example.com`.
+    pub aor: Uri,
+    /// Asked for; default 600 s.
+    pub expires: Duration,
+    pub credentials: Vec<Credentials>,
+    /// Keepalive on the flow (TRN-06).
+    pub keepalive: bool,
+}
+
+/// How a request is known to be this trunk's. All that are given must hold, but for `user`, which also admits from elsewhere.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Identify {
+    pub sources: Vec<Network>,
+    /// Source ports; empty: any.
+    pub ports: Vec<u16>,
+    /// A name of the peer's TLS certificate (mTLS); empty: none asked for.
+    pub certificate_names: Vec<String>,
+    /// The peer proves itself by digest (we challenge).
+    pub user: Option<DigestUser>,
+}
+
+/// A user that peers prove to be (AUT-02).
+#[derive(Clone, Debug, PartialEq)]
+pub struct DigestUser {
+    pub realm: String,
+    pub credentials: Credentials,
+}
+
+/// TLS towards the trunk and from it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TlsPolicy {
+    /// Name that the peer's certificate must have; default: the host of the target.
+    pub server_name: Option<String>,
+    /// PEM with the roots of a private authority, instead of Mozilla's.
+    pub ca_file: Option<PathBuf>,
+    /// Our certificate towards it (mTLS); default: that of `[sip.tls]`, if the peer asks.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// ALPN `sip`; off by default (TRN-08).
+    pub alpn: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OptionsPolicy {
+    /// How often we ask each target whether it is there; `None`: never.
+    pub every: Option<Duration>,
+    pub while_draining: WhileDraining,
+}
+
+/// What differs from `[media]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrunkMedia {
+    pub codecs: Option<Vec<Codec>>,
+    pub prefer_local_order: Option<bool>,
+    pub ptime_ms: Option<u32>,
+    pub source_policy: Option<SourcePolicy>,
+    pub networks: Option<Vec<Network>>,
+    pub srtp: SrtpPolicy,
+}
+
+/// SRTP is not built: `require` refuses plain offers with 488, and is an error to ask for in the settings until it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SrtpPolicy {
+    #[default]
+    Off,
+    Prefer,
+    Require,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrunkLimits {
+    /// Calls at once and new calls a second; `None`: only those of `[limits]`.
+    pub max_calls: Option<usize>,
+    pub calls_per_second: Option<u32>,
+    /// Calls at once of one caller: 486 beyond (DLG-14).
+    pub calls_per_caller: Option<usize>,
+    /// What an INVITE beyond gets: 503 with Retry-After, 486 or 480 (OVL-01).
+    pub refusal: u16,
+}
+
+/// A header that says who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityHeader {
+    PAssertedIdentity,
+    RemotePartyId,
+}
