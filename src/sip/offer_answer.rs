@@ -420,7 +420,9 @@ fn seen_from_here(stream: &Stream, held: bool) -> Direction {
 fn slots(streams: &[Stream], taken: Option<usize>) -> Vec<Slot> {
     let slot = |(index, stream): (usize, &Stream)| {
         if Some(index) == taken {
-            return Slot::Audio(stream.proto.clone());
+            // A stream that is switched off may name any profile; what we offer on it later must be one of ours.
+            let profile = if check_profile(stream).is_ok() { stream.proto.as_str() } else { "RTP/AVP" };
+            return Slot::Audio(profile.to_owned());
         }
         let format = stream.formats.first().map_or("0", String::as_str);
         Slot::Refused { kind: stream.kind_as_written.clone(), proto: stream.proto.clone(), format: format.to_owned() }

@@ -2,13 +2,15 @@
 //!
 //! `torture`: RFC 4475 and RFC 5118 with a pinned outcome per file. `rules`: one test per requirement of parsing.
 //! `build`: what we write. `sdp_rules`: offer/answer. `differential`: the same values as two other parsers read.
-//! `linear`: cost of the worst input. `mutation`: no panic from any bytes.
+//! `linear`: cost of the worst inputs, which are in `worst`. `fuzz` and `mutation`: no panic from any bytes, in bounded time.
 
 mod build;
 mod differential;
+mod fuzz;
 mod linear;
 mod mutation;
 mod rules;
 mod sdp_rules;
 mod support;
 mod torture;
+mod worst;
