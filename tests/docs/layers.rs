@@ -27,7 +27,10 @@ const APART: [(&str, &[&str]); 5] = [
 ];
 
 /// Crates and the files that may name them.
-const DOORS: [(&str, &[&str]); 10] = [
+const DOORS: [(&str, &[&str]); 13] = [
+    ("md5::", &["sip/digest/hash.rs"]),
+    ("sha2::", &["sip/digest/hash.rs"]),
+    ("hmac::", &["sip/digest/hash.rs"]),
     ("hickory_resolver::", &["net/dns.rs"]),
     ("rtp_rs::", &["rtp/packet.rs"]),
     ("rubato::", &["audio/resample.rs"]),

@@ -1,4 +1,12 @@
 //! Digest authentication, both directions (RFC 7616, RFC 8760, RFC 3261 §22). Pure: nonces are made of `now` and a secret.
+//!
+//! `challenge`: reading `Digest …` values. `client`: answers to challenges of our requests. `server`: challenges of ours and
+//! the check of what comes back. `hash`: the algorithms, and the only file that names their crates.
+
+mod challenge;
+pub(crate) mod client;
+mod hash;
+pub mod server;
 
 use crate::observe::pii::Pii;
 
