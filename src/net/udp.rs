@@ -7,6 +7,8 @@ use tokio::net::UdpSocket;
 
 /// The largest datagram.
 const MAX_DATAGRAM: usize = 65_535;
+/// Refused datagrams in one read: a flood is thrown away fast, and other work still gets its turn.
+const PASSED_OVER: usize = 256;
 
 /// What became of a datagram to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,13 +38,25 @@ impl SipUdp {
         let _ = self.socket.readable().await;
     }
 
-    /// The next datagram, `None` when there is none now. `admit` decides by the source before the bytes are copied;
-    /// a refused one comes back as `Err(source)`.
-    pub fn try_recv(&mut self, admit: impl Fn(SocketAddr) -> bool) -> Option<Result<(Bytes, SocketAddr), SocketAddr>> {
+    /// The next datagram, `None` when there is none now. `admit` decides by the source and a look at the bytes before they are
+    /// copied; what it says no to is passed over, at most [`PASSED_OVER`] of them: then it is `Some(None)`, come again.
+    pub fn try_recv(
+        &mut self,
+        mut admit: impl FnMut(SocketAddr, &[u8]) -> bool,
+    ) -> Option<Option<(Bytes, SocketAddr)>> {
+        let mut left = PASSED_OVER;
         loop {
             match self.socket.try_recv_from(&mut self.buffer) {
-                Ok((n, from)) if admit(from) => return Some(Ok((Bytes::copy_from_slice(&self.buffer[..n]), from))),
-                Ok((_, from)) => return Some(Err(from)),
+                Ok((n, from)) => {
+                    let bytes = self.buffer.get(..n).unwrap_or_default();
+                    if admit(from, bytes) {
+                        return Some(Some((Bytes::copy_from_slice(bytes), from)));
+                    }
+                    left -= 1;
+                    if left == 0 {
+                        return Some(None);
+                    }
+                }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return None,
                 // A peer's ICMP error: it belongs to one datagram, not to the socket.
                 Err(e) if e.kind() == ErrorKind::ConnectionRefused => {}

@@ -2,7 +2,8 @@
 //!
 //! Pure: takes `now` and what the caller knows. A refusal costs no state.
 
-use std::time::{Duration, Instant};
+use super::bucket::Bucket;
+use std::time::Instant;
 
 /// More than this share of late ticks and the machine is full, whatever the limits say (S11).
 const MAX_LATE_PERMILLE: u64 = 200;
@@ -68,38 +69,11 @@ impl Admission {
     }
 }
 
-/// A token bucket that holds one second's worth.
-#[derive(Debug)]
-struct Bucket {
-    per_second: u32,
-    /// Time in which the tokens now in the bucket were filled; one token = 1 s / `per_second`.
-    filled: Duration,
-    last: Instant,
-}
-
-impl Bucket {
-    fn new(now: Instant, per_second: u32) -> Bucket {
-        Bucket { per_second: per_second.max(1), filled: Duration::from_secs(1), last: now }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let one = Duration::from_secs(1) / self.per_second;
-        self.filled = (self.filled + now.saturating_duration_since(self.last)).min(Duration::from_secs(1));
-        self.last = now;
-        match self.filled.checked_sub(one) {
-            Some(left) => {
-                self.filled = left;
-                true
-            }
-            None => false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::net::clock;
+    use std::time::Duration;
 
     /// OVL-01: calls in all, rate, lateness, drain; each with its own cause.
     #[test]

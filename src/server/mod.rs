@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `signalling/` | the task that owns the user agent, the SIP sockets and the routes to the workers |
 //! | `media_worker/` | plain threads with a 5 ms tick that own the calls |
+//! | `gate`, `bucket` | what may be parsed at all |
 //! | `admission` | whether a new call may come in |
+//! | `outbound` | where calls of ours go, and as whom |
 //! | `dialled` | number and caller of an INVITE |
 //! | `numbers` | the book with what its plans need from the disk |
 //! | `providers` | Realtime services, ready to use; the embedded one |
@@ -14,10 +16,13 @@
 //! In: [`Settings`] and [`Book`]. Out: a running [`Server`], which owns every task and thread.
 
 mod admission;
+mod bucket;
 mod dialled;
+mod gate;
 mod media_worker;
 mod notes;
 mod numbers;
+mod outbound;
 mod providers;
 mod shutdown;
 mod signalling;
@@ -147,7 +152,7 @@ impl Server {
         let parts = Parts {
             user_agent: user_agent(&settings, sip, random.random()),
             ports: ports(&settings, sip, random.random()),
-            transport: transport(listeners, &settings, &notes)?,
+            transport: transport(listeners, &notes)?,
             numbers: Arc::new(numbers),
             providers,
             workers,
@@ -261,9 +266,9 @@ fn ports(settings: &Settings, sip: SocketAddr, seed: u64) -> RtpPorts {
     RtpPorts::new(ip, media.port_min, media.port_max, media.port_quarantine, seed)
 }
 
-fn transport(listeners: SipListeners, settings: &Settings, notes: &Notes) -> Result<SipTransport, String> {
+fn transport(listeners: SipListeners, notes: &Notes) -> Result<SipTransport, String> {
     let addr = listeners.addr;
-    SipTransport::new(listeners, settings.sip.peers.clone(), notes.clone()).map_err(|e| format!("SIP on {addr}: {e}"))
+    SipTransport::new(listeners, notes.clone()).map_err(|e| format!("SIP on {addr}: {e}"))
 }
 
 /// The thread that writes call records; it ends when signalling has dropped the sender.

@@ -86,6 +86,12 @@ impl Notes {
         tracing::debug!(%source, "dropped: not in sip.peers");
     }
 
+    /// A source sends more than its budget; the message was dropped, unread.
+    pub fn too_fast(&self, source: SocketAddr) {
+        self.metrics.sip_dropped("rate");
+        tracing::debug!(%source, "dropped: too many messages");
+    }
+
     /// A peer opens more connections than it may.
     pub fn too_many_connections(&self, source: SocketAddr) {
         self.metrics.sip_dropped("too_many_connections");

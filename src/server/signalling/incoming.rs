@@ -4,19 +4,19 @@
 
 use super::super::media_worker::{Command, NewCall};
 use super::super::providers::ReadyProvider;
-use super::super::{admission::Refused, dialled};
-use super::{Route, Signalling};
+use super::super::{admission::Refused, dialled, outbound};
+use super::{Origin, Route, Signalling};
 use crate::call::end::Cause;
 use crate::call::{Call, CallEnd, CallParams, CallRecord, MediaPolicy, Output};
 use crate::config::dialplan::Dialplan;
 use crate::net::clock;
 use crate::net::rtp_port::RtpPort;
 use crate::observe::cdr::{Cdr, EndedBy};
-use crate::sip::Flow;
 use crate::sip::headers::Name;
 use crate::sip::message::Message;
 use crate::sip::offer_answer::{LocalMedia, Negotiation};
 use crate::sip::user_agent::{SessionId, UaCommand};
+use crate::sip::{Flow, TrunkId};
 use rand::Rng;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -41,13 +41,19 @@ const NO_PROVIDER: Refusal = Refusal { status: 480, by: EndedBy::Fault, cause: "
 const NO_PORTS: Refusal = Refusal { status: 503, by: EndedBy::Fault, cause: "no_ports", retry_after: Some(5) };
 
 impl Signalling {
-    pub(super) fn incoming(&mut self, session: SessionId, flow: Flow, invite: Message) {
+    pub(super) fn incoming(&mut self, session: SessionId, trunk: TrunkId, flow: Flow, invite: Message) {
         let now = clock::now();
         let mut record = self.record_of(flow, &invite);
-        match self.accept(now, session, flow, &invite, &mut record) {
+        let origin = Origin {
+            trunk,
+            flow,
+            caller: Some(record.caller.clone()).filter(|caller| !caller.is_empty()),
+            max_forwards: invite.max_forwards().and_then(Result::ok).unwrap_or(outbound::MAX_FORWARDS),
+        };
+        match self.accept(now, session, origin.clone(), &invite, &mut record) {
             Ok(()) => {}
             Err(refusal) => {
-                self.routes.insert(session, Route { worker: None, call_runs: false, session_runs: true });
+                self.routes.insert(session, Route { worker: None, call_runs: false, session_runs: true, origin });
                 let headers = refusal.retry_after.map(|s| (Name::RetryAfter, s.to_string())).into_iter().collect();
                 self.parts.user_agent.command(now, UaCommand::Reject { session, status: refusal.status, headers });
                 record.sip_status = refusal.status;
@@ -80,7 +86,7 @@ impl Signalling {
         &mut self,
         now: Instant,
         session: SessionId,
-        flow: Flow,
+        origin: Origin,
         invite: &Message,
         record: &mut Cdr,
     ) -> Result<(), Refusal> {
@@ -91,9 +97,9 @@ impl Signalling {
         let provider = self.parts.providers.get(plan.provider.as_deref()).ok_or(NO_PROVIDER)?.clone();
         record.provider = Some(provider.name.clone());
         let rtp = self.parts.ports.allocate(now).map_err(|_| NO_PORTS)?;
-        let params = self.params(session, flow, invite, plan, &provider, &rtp, record);
+        let params = self.params(session, &origin, invite, plan, &provider, &rtp, record);
         record.model = Some(params.endpoint.model.clone());
-        self.start(now, params, provider, rtp, record.clone());
+        self.start(now, origin, params, provider, rtp, record.clone());
         Ok(())
     }
 
@@ -101,7 +107,7 @@ impl Signalling {
     fn params(
         &mut self,
         session: SessionId,
-        flow: Flow,
+        origin: &Origin,
         invite: &Message,
         plan: Arc<Dialplan>,
         provider: &ReadyProvider,
@@ -110,17 +116,7 @@ impl Signalling {
     ) -> CallParams {
         let settings = Arc::clone(&self.parts.settings);
         let media = &settings.media;
-        let advertised = settings.sip.advertise.unwrap_or_else(|| settings.sip.listen.ip());
-        let local = LocalMedia {
-            addr: if settings.sip.advertise.is_none() { media.listen.unwrap_or(advertised) } else { advertised },
-            port: rtp.port,
-            codecs: media.codecs.clone(),
-            prefer_local_order: media.prefer_local_order,
-            dtmf: true,
-            ptime_ms: media.ptime_ms,
-            // 62 bits: an `o=` number must fit a signed 64-bit reader (RFC 4566 §5.2).
-            session_id: self.parts.random.random::<u64>() >> 2,
-        };
+        let local = self.local_media(origin.trunk, rtp.port);
         CallParams {
             id: record.call.as_str().into(),
             session,
@@ -133,7 +129,7 @@ impl Signalling {
             ready_timeout: provider.ready_timeout,
             caller: dialled::caller(invite),
             dialled: record.dialled.clone(),
-            source: flow.remote,
+            source: origin.flow.remote,
             negotiation: Negotiation::new(local),
             offer: invite.sdp(),
             media: MediaPolicy {
@@ -147,12 +143,36 @@ impl Signalling {
         }
     }
 
+    /// Our end of a stream with a trunk.
+    pub(super) fn local_media(&mut self, _trunk: TrunkId, port: u16) -> LocalMedia {
+        let (sip, media) = (&self.parts.settings.sip, &self.parts.settings.media);
+        let advertised = sip.advertise.unwrap_or_else(|| sip.listen.ip());
+        LocalMedia {
+            addr: if sip.advertise.is_none() { media.listen.unwrap_or(advertised) } else { advertised },
+            port,
+            codecs: media.codecs.clone(),
+            prefer_local_order: media.prefer_local_order,
+            dtmf: true,
+            ptime_ms: media.ptime_ms,
+            // 62 bits: an `o=` number must fit a signed 64-bit reader (RFC 4566 §5.2).
+            session_id: self.parts.random.random::<u64>() >> 2,
+        }
+    }
+
     /// Makes the call and runs it to its first wish for time; what concerns SIP is done at once.
-    fn start(&mut self, now: Instant, params: CallParams, provider: ReadyProvider, rtp: RtpPort, record: Cdr) {
+    fn start(
+        &mut self,
+        now: Instant,
+        origin: Origin,
+        params: CallParams,
+        provider: ReadyProvider,
+        rtp: RtpPort,
+        record: Cdr,
+    ) {
         let session = params.session;
         let target = provider.target(&params.endpoint);
         let worker = (0..self.parts.workers.len()).min_by_key(|&i| self.parts.workers[i].load());
-        self.routes.insert(session, Route { worker, call_runs: true, session_runs: true });
+        self.routes.insert(session, Route { worker, call_runs: true, session_runs: true, origin });
         self.calls += 1;
         self.parts.notes.call_started(&record);
         self.parts.calls.send_replace(self.calls);

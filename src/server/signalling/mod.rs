@@ -1,10 +1,13 @@
 //! The signalling task: owns the user agent, the SIP sockets and the routes from SIP sessions to media workers.
 //!
-//! `transport`: datagrams and streams in and out. `incoming`: a new INVITE becomes a call, or a refusal with its record.
+//! `transport`: datagrams and streams in and out. `front`: gate, trunk, admission, before the user agent sees a message.
+//! `incoming`: a new INVITE becomes a call, or a refusal with its record.
 //! In: SIP, [`Report`]s of the workers, [`Request`]s of the server. Out: SIP, [`Command`]s, records.
 
+mod front;
 mod incoming;
 mod transport;
+mod ways;
 
 use super::admission::Admission;
 use super::media_worker::{Command, Report, Worker};
@@ -17,6 +20,7 @@ use crate::net::clock;
 use crate::net::rtp_port::RtpPorts;
 use crate::observe::records::RecordSender;
 use crate::sip::user_agent::{SessionId, UaCounts, UaEvent, UaOutput, UserAgent};
+use crate::sip::{Flow, TrunkId};
 use rand::rngs::StdRng;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -65,6 +69,18 @@ struct Route {
     call_runs: bool,
     /// The user agent has not reported the session's end.
     session_runs: bool,
+    origin: Origin,
+}
+
+/// Where a call came from.
+#[derive(Clone, Debug)]
+struct Origin {
+    trunk: TrunkId,
+    flow: Flow,
+    /// As the trunk wrote it; `None`: withheld or unreadable.
+    caller: Option<String>,
+    /// Of the caller's INVITE.
+    max_forwards: u32,
 }
 
 /// Everything the task is made of.
@@ -90,6 +106,7 @@ pub use transport::Transport as SipTransport;
 /// The task's state.
 pub struct Signalling {
     parts: Parts,
+    front: front::Front,
     admission: Admission,
     routes: HashMap<SessionId, Route>,
     calls: usize,
@@ -102,6 +119,7 @@ impl Signalling {
     pub fn new(now: Instant, mut parts: Parts) -> Signalling {
         let limits = &parts.settings.limits;
         Signalling {
+            front: front::Front::new(now, &parts.settings),
             admission: Admission::new(now, limits.max_calls, limits.calls_per_second),
             routes: HashMap::new(),
             calls: 0,
@@ -140,11 +158,6 @@ impl Signalling {
         }
     }
 
-    fn input(&mut self, input: transport::SipInput) {
-        let now = clock::now();
-        self.parts.transport.handle(now, input, &mut self.parts.user_agent);
-    }
-
     /// Does what the user agent wants until it wants nothing; returns its deadline.
     fn drain(&mut self) -> Option<Instant> {
         loop {
@@ -160,8 +173,8 @@ impl Signalling {
 
     fn event(&mut self, event: UaEvent) {
         match &event {
-            UaEvent::IncomingCall { session, flow, invite, .. } => {
-                return self.incoming(*session, *flow, invite.clone());
+            UaEvent::IncomingCall { session, trunk, flow, invite, .. } => {
+                return self.incoming(*session, *trunk, *flow, invite.clone());
             }
             UaEvent::Refused { flow, invite, status, .. } => return self.refused(*flow, invite, *status),
             _ => {}
@@ -254,7 +267,7 @@ impl Signalling {
             ports_quarantined: self.parts.ports.quarantined(clock::now()),
             connections: self.parts.transport.connections(),
             user_agent: self.parts.user_agent.counts(),
-            foreign: self.parts.transport.foreign_count(),
+            foreign: self.front.foreign(),
         }
     }
 

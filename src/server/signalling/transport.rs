@@ -1,26 +1,24 @@
-//! SIP in and out: the UDP socket, the listener, the stream connections with their tasks, and the source filter.
+//! SIP in and out: the UDP socket, the listener, the stream connections with their tasks.
 //!
-//! A source outside `sip.peers` is dropped and counted before a byte of it is parsed or a connection is set up.
+//! Out: [`Arrival`]s, unparsed. The gate is asked before a datagram is copied or a connection is set up, and by
+//! [`super::front`] before a stream's message is parsed.
 
 use super::super::notes::Notes;
-use crate::config::settings::Network;
 use crate::net::clock;
 use crate::net::connections::{ConnectionLimits, Connections, SendError};
 use crate::net::listen::SipListeners;
 use crate::net::tcp::{StreamDeadlines, StreamEvent, accepted, dialled};
 use crate::net::udp::{Sent, SipUdp};
-use crate::sip::message::{Framing, Message};
+use crate::sip::message::Framing;
 use crate::sip::user_agent::UserAgent;
-use crate::sip::{Flow, Transport as Protocol, TrunkId};
+use crate::sip::{Flow, Transport as Protocol};
 use bytes::Bytes;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Datagrams taken in one turn of the loop.
-const BATCH: usize = 64;
 /// Messages of all streams that may wait; beyond, TCP holds the peers up.
 const STREAM_EVENTS: usize = 1024;
 /// After `accept` failed (out of descriptors): it would fail again at once.
@@ -36,10 +34,17 @@ pub enum SipInput {
     Nothing,
 }
 
+/// One message as it came.
+#[derive(Debug)]
+pub struct Arrival {
+    pub flow: Flow,
+    pub bytes: Bytes,
+    pub framing: Framing,
+}
+
 /// The sockets.
 pub struct Transport {
     local: SocketAddr,
-    peers: Vec<Network>,
     udp: SipUdp,
     listener: TcpListener,
     connections: Connections,
@@ -47,25 +52,22 @@ pub struct Transport {
     tasks: JoinSet<()>,
     events_in: mpsc::Sender<StreamEvent>,
     events: mpsc::Receiver<StreamEvent>,
-    foreign: u64,
     notes: Notes,
     accept_after: Instant,
 }
 
 impl Transport {
     /// Takes bound sockets. Needs a tokio runtime.
-    pub fn new(listeners: SipListeners, peers: Vec<Network>, notes: Notes) -> std::io::Result<Transport> {
+    pub fn new(listeners: SipListeners, notes: Notes) -> std::io::Result<Transport> {
         let (events_in, events) = mpsc::channel(STREAM_EVENTS);
         Ok(Transport {
             local: listeners.addr,
-            peers,
             udp: SipUdp::new(listeners.udp)?,
             listener: TcpListener::from_std(listeners.tcp)?,
             connections: Connections::new(listeners.addr, ConnectionLimits::default()),
             tasks: JoinSet::new(),
             events_in,
             events,
-            foreign: 0,
             notes,
             accept_after: clock::now(),
         })
@@ -88,38 +90,36 @@ impl Transport {
         }
     }
 
-    /// Hands an input to the user agent.
-    pub fn handle(&mut self, now: Instant, input: SipInput, agent: &mut UserAgent) {
-        match input {
-            SipInput::Datagrams => self.read_datagrams(now, agent),
-            SipInput::Stream(StreamEvent::Message { flow, bytes }) => {
-                agent.handle_message(now, flow, Some(TrunkId(0)), Message::parse(bytes, Framing::Stream));
-            }
-            SipInput::Stream(StreamEvent::Closed { flow }) => self.closed(now, flow, agent),
-            SipInput::Accepted(stream, remote) => self.accepted(stream, remote),
-            SipInput::Nothing => {}
-        }
+    /// The next datagram that `admit` lets in; `None`: none waits. `Some(None)`: some were thrown away, come again.
+    pub fn datagram(&mut self, admit: impl FnMut(SocketAddr, &[u8]) -> bool) -> Option<Option<Arrival>> {
+        let local = self.local;
+        let arrival = |(bytes, remote)| {
+            let flow = Flow { transport: Protocol::Udp, local, remote, conn: 0 };
+            Arrival { flow, bytes, framing: Framing::Datagram }
+        };
+        Some(self.udp.try_recv(admit)?.filter(|(bytes, _)| !is_keepalive(bytes)).map(arrival))
     }
 
-    fn read_datagrams(&mut self, now: Instant, agent: &mut UserAgent) {
-        for _ in 0..BATCH {
-            let peers = &self.peers;
-            match self.udp.try_recv(|from| is_peer(peers, from.ip())) {
-                Some(Ok((bytes, remote))) if !is_keepalive(&bytes) => {
-                    let flow = Flow { transport: Protocol::Udp, local: self.local, remote, conn: 0 };
-                    agent.handle_message(now, flow, Some(TrunkId(0)), Message::parse(bytes, Framing::Datagram));
-                }
-                Some(Ok(_)) => {}
-                Some(Err(source)) => self.foreign(source),
-                None => return,
+    /// Does what an input other than datagrams asks for; `admit` decides on new connections.
+    pub fn handle(
+        &mut self,
+        now: Instant,
+        input: SipInput,
+        agent: &mut UserAgent,
+        mut admit: impl FnMut(SocketAddr) -> bool,
+    ) -> Option<Arrival> {
+        match input {
+            SipInput::Stream(StreamEvent::Message { flow, bytes }) => {
+                return Some(Arrival { flow, bytes, framing: Framing::Stream });
             }
+            SipInput::Stream(StreamEvent::Closed { flow }) => self.closed(now, flow, agent),
+            SipInput::Accepted(stream, remote) if admit(remote) => self.accepted(stream, remote),
+            SipInput::Accepted(..) | SipInput::Datagrams | SipInput::Nothing => {}
         }
+        None
     }
 
     fn accepted(&mut self, stream: TcpStream, remote: SocketAddr) {
-        if !is_peer(&self.peers, remote.ip()) {
-            return self.foreign(remote);
-        }
         match self.connections.admit(remote) {
             Ok((flow, queue)) => {
                 self.tasks.spawn(accepted(stream, flow, queue, self.events_in.clone(), StreamDeadlines::default()));
@@ -161,26 +161,14 @@ impl Transport {
         }
     }
 
-    fn foreign(&mut self, source: SocketAddr) {
-        self.foreign += 1;
-        self.notes.foreign(source);
-    }
-
     pub fn connections(&self) -> usize {
         self.connections.len()
-    }
-    pub fn foreign_count(&self) -> u64 {
-        self.foreign
     }
 }
 
 async fn accept(listener: &TcpListener, not_before: Instant) -> std::io::Result<(TcpStream, SocketAddr)> {
     tokio::time::sleep_until(not_before.into()).await;
     listener.accept().await
-}
-
-fn is_peer(peers: &[Network], ip: IpAddr) -> bool {
-    peers.iter().any(|network| network.contains(ip))
 }
 
 /// TRN-05: empty datagrams, CRLFs and NULs keep a NAT binding open and mean nothing else.

@@ -1,0 +1,57 @@
+//! Finds the way of a call or request of ours: trunk, targets, addresses. The answer comes at once or when DNS has answered.
+
+use super::super::outbound::{self, NoWay, Way};
+use super::Signalling;
+use crate::sip::uri::Uri;
+use crate::sip::user_agent::SessionId;
+use crate::sip::{Flow, Transport, TrunkId};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// Whom a way is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A second leg of this call.
+    Leg(SessionId),
+}
+
+impl Signalling {
+    /// Finds the way of a second leg of `call` to `uri`, by the trunk of this name or that of the caller. Ends in
+    /// [`Signalling::way_found`], maybe before this returns.
+    pub(super) fn find_leg(&mut self, now: Instant, call: SessionId, trunk: Option<&str>, uri: &Uri) {
+        let way = self.leg_way(call, trunk, uri);
+        self.way_found(now, Purpose::Leg(call), way);
+    }
+
+    fn leg_way(&mut self, call: SessionId, trunk: Option<&str>, uri: &Uri) -> Result<Way, NoWay> {
+        let origin = self.routes.get(&call).map(|route| route.origin.clone()).ok_or(NoWay::CallGone)?;
+        let max_forwards = outbound::hops(origin.max_forwards)?;
+        let trunk = match trunk {
+            Some("peers") | None => origin.trunk,
+            Some(name) => return Err(NoWay::UnknownTrunk(name.to_owned())),
+        };
+        let flow = match uri.host_ip() {
+            Some(ip) => self.flow_to(trunk, SocketAddr::new(ip, uri.port().unwrap_or(5060))),
+            None if uri.host().is_none() => origin.flow,
+            None => return Err(NoWay::Unresolved("names are not looked up yet".into())),
+        };
+        let from = outbound::from_value("voxtrunk", origin.caller.as_deref(), &flow.local.to_string());
+        Ok(Way { trunk, flows: vec![flow], from, max_forwards, refer: true })
+    }
+
+    fn flow_to(&self, _trunk: TrunkId, remote: SocketAddr) -> Flow {
+        Flow { transport: Transport::Udp, local: self.parts.settings.sip.listen, remote, conn: 0 }
+    }
+
+    /// The way was found, or there is none.
+    fn way_found(&mut self, _now: Instant, purpose: Purpose, way: Result<Way, NoWay>) {
+        match purpose {
+            // `legs` takes it from here: a port, and LegReady or LegFailed to the call's worker.
+            Purpose::Leg(_) => {
+                if let Err(why) = way {
+                    tracing::warn!(%why, status = why.status(), "a second leg has no way");
+                }
+            }
+        }
+    }
+}
