@@ -49,6 +49,11 @@ impl Random {
         self.rng.random_range(0..=most)
     }
 
+    /// A number in `[0, most]`: weights (RFC 2782), shares of a back-off.
+    pub fn up_to(&mut self, most: u32) -> u32 {
+        self.rng.random_range(0..=most)
+    }
+
     /// A secret of 64 bits.
     pub fn secret(&mut self) -> u64 {
         self.rng.next_u64()

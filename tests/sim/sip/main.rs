@@ -1,7 +1,7 @@
 //! The SIP user agent in virtual time: no sockets, no sleeps.
 //!
 //! `transactions`, `callee`, `caller`, `dialogs`, `reinvites`, `races`, `transfer`: one user agent against messages written by hand, exact times.
-//! `torture`: RFC 4475 at the user agent. `network`: two user agents joined by a bad network, many seeds. `programs`: random
+//! `resolving`: RFC 3263 against scripted zones. `torture`: RFC 4475 at the user agent. `network`: two user agents joined by a bad network, many seeds. `programs`: random
 //! programs of messages, time and commands; nothing may stay and nothing may happen twice.
 
 mod callee;
@@ -12,6 +12,7 @@ mod network;
 mod programs;
 mod races;
 mod reinvites;
+mod resolving;
 mod torture;
 mod transactions;
 mod transfer;
