@@ -42,6 +42,24 @@ pub struct SipSettings {
     /// Sources (networks) that may send requests; default loopback only. Others are dropped silently. The hosts of one entry
     /// may speak for one another in a dialog (A12).
     pub peers: Vec<Network>,
+    /// `[sip.tls]`; `None`: nobody can call by TLS.
+    pub tls: Option<SipTls>,
+}
+
+/// TLS for SIP (TRN-07, TRN-08). Files are PEM; they are read at the start and at each reload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SipTls {
+    /// A port of its own, 5061 by custom.
+    pub listen: SocketAddr,
+    /// Our certificate, then those that signed it; and its key.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// Authorities of the peers' certificates; `None`: none are asked for.
+    pub client_ca: Option<PathBuf>,
+    /// Whether a peer without a certificate is refused.
+    pub require_client_certificate: bool,
+    /// ALPN `sip`; off by default.
+    pub alpn: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -145,6 +163,7 @@ impl Settings {
                     Network { addr: IpAddr::from([127, 0, 0, 0]), prefix: 8 },
                     Network { addr: Ipv6Addr::LOCALHOST.into(), prefix: 128 },
                 ],
+                tls: None,
             },
             media: MediaSettings {
                 listen: None,

@@ -1,4 +1,5 @@
-//! Binding: SIP's UDP socket and TCP listener on one address and port (RFC 3261 §18.2.1), and plain UDP sockets.
+//! Binding: SIP's UDP socket and TCP listener on one address and port (RFC 3261 §18.2.1), for each address; TLS listeners of
+//! their own; plain UDP sockets.
 
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -17,6 +18,38 @@ pub struct SipListeners {
     pub tcp: TcpListener,
     /// The address both are bound to, port filled in.
     pub addr: SocketAddr,
+}
+
+/// All of SIP's sockets.
+#[derive(Debug)]
+pub struct SipSockets {
+    /// One for each listen address, in their order; never empty.
+    pub plain: Vec<SipListeners>,
+    pub tls: Vec<TlsListener>,
+}
+
+/// The TLS listener of one address.
+#[derive(Debug)]
+pub struct TlsListener {
+    pub tcp: TcpListener,
+    /// Port filled in.
+    pub addr: SocketAddr,
+}
+
+/// Binds UDP and TCP on each of `listen`, and TLS on each of `tls`. IPv6 sockets are for IPv6 only, so `[::]` and `0.0.0.0` may
+/// have the same port. The error is a sentence for the operator.
+pub fn bind_sip_all(listen: &[SocketAddr], tls: &[SocketAddr]) -> Result<SipSockets, String> {
+    let plain = listen.iter().map(|addr| bind_sip(*addr)).collect::<Result<Vec<_>, _>>()?;
+    if plain.is_empty() {
+        return Err("cannot listen for SIP: sip.listen names no address; write one like \"192.0.2.10:5060\"".into());
+    }
+    let tls = tls.iter().map(|addr| bind_tls(*addr)).collect::<Result<_, _>>()?;
+    Ok(SipSockets { plain, tls })
+}
+
+fn bind_tls(listen: SocketAddr) -> Result<TlsListener, String> {
+    let bound = bind_tcp(listen).and_then(|tcp| Ok(TlsListener { addr: tcp.local_addr()?, tcp }));
+    bound.map_err(|e| format!("cannot listen for SIP (TLS): {}", explain(listen, "sip.tls.listen", &e)))
 }
 
 /// Binds UDP and TCP; port 0 picks one that is free for both. Sockets are non-blocking.
@@ -70,15 +103,22 @@ pub fn bind_udp(addr: SocketAddr, buffer: Option<usize>) -> io::Result<UdpSocket
         // Only a wish: the system caps it (net.core.rmem_max) and a smaller one still works.
         let _ = socket.set_recv_buffer_size(buffer);
     }
+    own_family_only(&socket, addr)?;
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
     Ok(socket.into())
+}
+
+/// Peers then have one address and not two: `::ffff:192.0.2.1` would match no network of the settings.
+fn own_family_only(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
+    if addr.is_ipv6() { socket.set_only_v6(true) } else { Ok(()) }
 }
 
 fn bind_tcp(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for the TIME_WAIT of old connections; a second listener is refused all the same.
     socket.set_reuse_address(true)?;
+    own_family_only(&socket, addr)?;
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
@@ -105,6 +145,20 @@ mod tests {
             error.contains(&a.addr.to_string()) && error.contains("another program") && error.contains("sip.listen"),
             "{error}"
         );
+    }
+
+    /// TRN-01: several addresses, of both families, with TLS on a port of its own.
+    #[test]
+    fn all_addresses_are_bound() {
+        let any = ["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
+        let sockets = bind_sip_all(&any, &any).unwrap();
+        assert_eq!((sockets.plain.len(), sockets.tls.len()), (2, 2));
+        assert!(sockets.plain[1].addr.is_ipv6() && sockets.tls[1].addr.is_ipv6());
+        let both = format!("[::]:{}", sockets.tls[0].addr.port()).parse().unwrap();
+        assert!(bind_sip_all(&[any[0]], &[both]).is_ok(), "IPv6 does not take IPv4's port");
+        let error = bind_sip_all(&[any[0]], &[sockets.tls[0].addr]).unwrap_err();
+        assert!(error.contains("(TLS)") && error.contains("sip.tls.listen"), "{error}");
+        assert!(bind_sip_all(&[], &any).unwrap_err().contains("sip.listen"));
     }
 
     #[test]

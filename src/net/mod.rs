@@ -3,9 +3,11 @@
 //! | file | role |
 //! |---|---|
 //! | `clock` | monotonic and wall clock, the media worker's absolute sleep |
-//! | `listen` | SIP's UDP socket and TCP listener on one address |
+//! | `listen` | SIP's UDP sockets, TCP and TLS listeners |
 //! | `udp` | SIP datagrams in batches |
-//! | `tcp` | one SIP stream connection: framing, deadlines, bounded write queue |
+//! | `tcp` | one SIP stream connection: handshake, framing, deadlines, bounded write queue |
+//! | `tls` | TLS for SIP in both directions (door of tokio-rustls and webpki) |
+//! | `dns` | DNS questions of RFC 3263 (door of hickory-resolver) |
 //! | `connections` | the table of stream connections and its caps |
 //! | `rtp_port` | RTP/RTCP port pairs with quarantine |
 //! | `entropy` | seeds from the operating system |
@@ -22,5 +24,6 @@ pub mod listen;
 pub mod rtp_port;
 pub mod socket;
 pub mod tcp;
+pub mod tls;
 pub mod udp;
 pub mod websocket;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 use tokio::net::UdpSocket;
 
 /// The largest datagram.
@@ -32,10 +33,10 @@ impl SipUdp {
         Ok(SipUdp { socket: UdpSocket::from_std(socket)?, buffer: vec![0; MAX_DATAGRAM].into() })
     }
 
-    /// Waits until a datagram may be there.
-    pub async fn readable(&self) {
+    /// Ready when a datagram may be there.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
         // An error of the socket itself shows at the read.
-        let _ = self.socket.readable().await;
+        self.socket.poll_recv_ready(context).map(|_| ())
     }
 
     /// The next datagram, `None` when there is none now. `admit` decides by the source and a look at the bytes before they are

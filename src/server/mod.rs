@@ -11,6 +11,7 @@
 //! | `numbers` | the book with what its plans need from the disk |
 //! | `providers` | Realtime services, ready to use; the embedded one |
 //! | `notes` | happenings → log lines and metrics |
+//! | `tls` | certificates: read, reloaded, watched |
 //! | `shutdown` | drain and stop |
 //!
 //! In: [`Settings`] and [`Book`]. Out: a running [`Server`], which owns every task and thread.
@@ -26,11 +27,13 @@ mod outbound;
 mod providers;
 mod shutdown;
 mod signalling;
+mod tls;
 
 use crate::config::book::Book;
 use crate::config::settings::Settings;
-use crate::net::listen::{SipListeners, bind_http, bind_sip};
+use crate::net::listen::{SipSockets, bind_http, bind_sip_all};
 use crate::net::rtp_port::RtpPorts;
+use crate::net::tls::SipTlsSides;
 use crate::net::{clock, entropy};
 use crate::observe::http::{self, Health};
 use crate::observe::metrics::Metrics;
@@ -65,6 +68,8 @@ const MAX_TRANSACTIONS: usize = 65_536;
 /// A running server. Dropping it stops everything at once; [`Server::stop`] is the polite way.
 pub struct Server {
     sip: SocketAddr,
+    sip_tls: Option<SocketAddr>,
+    tls: SipTlsSides,
     metrics_addr: Option<SocketAddr>,
     metrics: Metrics,
     health: Health,
@@ -119,8 +124,10 @@ impl Server {
     /// [`Server::start`] with more than a plain server has.
     pub async fn start_with(settings: Settings, book: Book, options: ServerOptions) -> Result<Server, String> {
         let numbers = Numbers::new(book).map_err(|problems| problems.join("\n"))?;
-        let listeners = bind_sip(settings.sip.listen)?;
-        let sip = listeners.addr;
+        let tls = tls::sides(&settings)?;
+        let sockets = bind_sip_all(&[settings.sip.listen], &tls::listen(&settings))?;
+        let sip_tls = sockets.tls.first().map(|tls| tls.addr);
+        let sip = sockets.plain.first().map(|plain| plain.addr).ok_or("no address to listen on")?;
         let settings = Arc::new(settings);
         let mut random = entropy::rng();
         let metrics = Metrics::new();
@@ -132,6 +139,7 @@ impl Server {
         let health = Health::default();
         let mut services = JoinSet::new();
         let metrics_addr = start_http(&settings, &metrics, &health, &mut services)?;
+        services.spawn(tls::watch_expiry(tls.clone()));
         let (reports_in, reports) = mpsc::channel(REPORTS);
         let tools = HttpRunner::new()?;
         let mut workers = Vec::new();
@@ -150,9 +158,9 @@ impl Server {
         let (requests, requests_out) = mpsc::channel(REQUESTS);
         let (calls_in, calls) = watch::channel(0);
         let parts = Parts {
-            user_agent: user_agent(&settings, sip, random.random()),
+            user_agent: user_agent(&settings, sip, sip_tls, random.random()),
             ports: ports(&settings, sip, random.random()),
-            transport: transport(listeners, &notes)?,
+            transport: transport(sockets, tls.clone(), &notes)?,
             numbers: Arc::new(numbers),
             providers,
             workers,
@@ -167,6 +175,8 @@ impl Server {
         tasks.spawn(Signalling::new(clock::now(), parts).run());
         Ok(Server {
             sip,
+            sip_tls,
+            tls,
             metrics_addr,
             metrics,
             health,
@@ -186,6 +196,11 @@ impl Server {
         self.sip
     }
 
+    /// The address of SIP over TLS, if it is on.
+    pub fn sip_tls_addr(&self) -> Option<SocketAddr> {
+        self.sip_tls
+    }
+
     /// The address of metrics and health, if they are on.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics_addr
@@ -195,8 +210,22 @@ impl Server {
         &self.metrics
     }
 
-    /// Reads the dialplans again and returns how many there are; a bad set changes nothing (OVL-07).
+    /// Reads the dialplans again and returns how many there are; a bad set changes nothing (OVL-07). TLS certificates are read
+    /// again too, for new handshakes; the error names what could not be read, the rest is done.
     pub async fn reload(&self) -> Result<usize, Vec<String>> {
+        let certificates = self.tls.reload();
+        let plans = self.reload_dialplans().await;
+        match (certificates, plans) {
+            (Ok(()), plans) => plans,
+            (Err(problems), Ok(_)) => Err(problems),
+            (Err(mut problems), Err(more)) => {
+                problems.extend(more);
+                Err(problems)
+            }
+        }
+    }
+
+    async fn reload_dialplans(&self) -> Result<usize, Vec<String>> {
         let book = Book::load(&self.settings.dialplans, &self.settings)
             .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         let plans = book.plans().len();
@@ -246,15 +275,13 @@ fn advertised(settings: &Settings, sip: SocketAddr) -> SocketAddr {
     SocketAddr::new(settings.sip.advertise.unwrap_or_else(|| sip.ip()), sip.port())
 }
 
-fn user_agent(settings: &Settings, sip: SocketAddr, seed: u64) -> UserAgent {
-    let advertised = advertised(settings, sip);
+fn user_agent(settings: &Settings, sip: SocketAddr, tls: Option<SocketAddr>, seed: u64) -> UserAgent {
+    let plain = advertised(settings, sip);
+    let mut addresses = vec![(Transport::Udp, plain), (Transport::Tcp, plain)];
+    addresses.extend(tls.map(|tls| (Transport::Tls, advertised(settings, tls))));
     UserAgent::new(UaConfig {
         seed,
-        trunks: vec![UaTrunk::new(
-            settings.sip.peers.clone(),
-            vec![(Transport::Udp, advertised), (Transport::Tcp, advertised)],
-            "voxtrunk",
-        )],
+        trunks: vec![UaTrunk::new(settings.sip.peers.clone(), addresses, "voxtrunk")],
         max_sessions: settings.limits.max_calls.saturating_add(SPARE_SESSIONS),
         max_transactions: MAX_TRANSACTIONS,
     })
@@ -266,9 +293,8 @@ fn ports(settings: &Settings, sip: SocketAddr, seed: u64) -> RtpPorts {
     RtpPorts::new(ip, media.port_min, media.port_max, media.port_quarantine, seed)
 }
 
-fn transport(listeners: SipListeners, notes: &Notes) -> Result<SipTransport, String> {
-    let addr = listeners.addr;
-    SipTransport::new(listeners, notes.clone()).map_err(|e| format!("SIP on {addr}: {e}"))
+fn transport(sockets: SipSockets, tls: SipTlsSides, notes: &Notes) -> Result<SipTransport, String> {
+    SipTransport::new(sockets, tls, notes.clone()).map_err(|e| format!("SIP sockets: {e}"))
 }
 
 /// The thread that writes call records; it ends when signalling has dropped the sender.

@@ -5,6 +5,7 @@ use crate::call::{CallEvent, CallRecord};
 use crate::observe::cdr::Cdr;
 use crate::observe::events;
 use crate::observe::metrics::Metrics;
+use crate::sip::Flow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,5 +97,17 @@ impl Notes {
     pub fn too_many_connections(&self, source: SocketAddr) {
         self.metrics.sip_dropped("too_many_connections");
         tracing::warn!(%source, "dropped: too many SIP connections");
+    }
+
+    /// A connection that brought no message was closed for the sake of newer ones (A9).
+    pub fn silent_connection(&self, source: SocketAddr) {
+        self.metrics.sip_dropped("silent_connection");
+        tracing::debug!(%source, "closed: too many SIP connections without a message");
+    }
+
+    /// A stream could not be opened, or its TLS handshake failed. `flow.conn` says which; a peer's own tries are its own trouble.
+    pub fn stream_failed(&self, flow: Flow, why: &str) {
+        self.metrics.sip_dropped("stream_failed");
+        tracing::warn!(peer = %flow.remote, transport = flow.transport.via_token(), why, "no SIP connection");
     }
 }

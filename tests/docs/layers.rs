@@ -27,10 +27,12 @@ const APART: [(&str, &[&str]); 5] = [
 ];
 
 /// Crates and the files that may name them.
-const DOORS: [(&str, &[&str]); 13] = [
+const DOORS: [(&str, &[&str]); 15] = [
     ("md5::", &["sip/digest/hash.rs"]),
     ("sha2::", &["sip/digest/hash.rs"]),
     ("hmac::", &["sip/digest/hash.rs"]),
+    ("tokio_rustls::", &["net/tls/server.rs", "net/tls/client.rs"]),
+    ("webpki::", &["net/tls/certificate.rs"]),
     ("hickory_resolver::", &["net/dns.rs"]),
     ("rtp_rs::", &["rtp/packet.rs"]),
     ("rubato::", &["audio/resample.rs"]),

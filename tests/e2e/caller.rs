@@ -1,17 +1,23 @@
-//! A raw caller: SIP as text over UDP or TCP, RTP as bytes. Shares nothing with the code under test.
+//! A raw caller: SIP as text over UDP, TCP or TLS, RTP as bytes. Shares nothing with the code under test.
 
+use crate::certificates::{Authority, SERVER_NAME};
 use crate::world::PATIENCE;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 enum Wire {
     Udp(UdpSocket),
-    Tcp(TcpStream, Vec<u8>),
+    /// With the transport's name and what was read and is no whole message yet.
+    Stream(Box<dyn Duplex>, &'static str, Vec<u8>),
 }
+
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
 
 pub struct Caller {
     wire: Wire,
@@ -47,11 +53,27 @@ impl Caller {
     }
 
     pub async fn tcp(server: SocketAddr) -> Caller {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind((server.ip(), 0).into()).unwrap();
-        let stream = socket.connect(server).await.unwrap();
+        let stream = connect(server.ip(), server).await;
         let local = stream.local_addr().unwrap();
-        Caller::new(Wire::Tcp(stream, Vec::new()), local, server).await
+        Caller::new(Wire::Stream(Box::new(stream), "TCP", Vec::new()), local, server).await
+    }
+
+    /// By TLS, to a server whose certificate is of this authority.
+    pub async fn tls(server: SocketAddr, authority: &Authority) -> Caller {
+        Caller::try_tls(server, authority, None).await.unwrap()
+    }
+
+    /// The same, with a certificate of our own; the error is the handshake's.
+    pub async fn try_tls(
+        server: SocketAddr,
+        authority: &Authority,
+        own: Option<&Authority>,
+    ) -> std::io::Result<Caller> {
+        let stream = connect(server.ip(), server).await;
+        let local = stream.local_addr().unwrap();
+        let name = ServerName::try_from(SERVER_NAME).unwrap();
+        let stream = authority.connector(own).connect(name, stream).await?;
+        Ok(Caller::new(Wire::Stream(Box::new(stream), "TLS", Vec::new()), local, server).await)
     }
 
     async fn new(wire: Wire, local: SocketAddr, server: SocketAddr) -> Caller {
@@ -65,7 +87,10 @@ impl Caller {
     /// The text of a request of this call; `branch` tells it from the others.
     pub fn request(&self, method: &str, cseq: u32, branch: &str, body: &str) -> String {
         let (server, local, id, number) = (self.server, self.local, self.id, &self.number);
-        let transport = if matches!(self.wire, Wire::Udp(_)) { "UDP" } else { "TCP" };
+        let transport = match &self.wire {
+            Wire::Udp(_) => "UDP",
+            Wire::Stream(_, name, _) => name,
+        };
         let tag = if self.to_tag.is_empty() { String::new() } else { format!(";tag={}", self.to_tag) };
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         format!(
@@ -79,7 +104,10 @@ impl Caller {
     pub async fn send(&mut self, text: &str) {
         match &mut self.wire {
             Wire::Udp(socket) => drop(socket.send_to(text.as_bytes(), self.server).await.unwrap()),
-            Wire::Tcp(stream, _) => stream.write_all(text.as_bytes()).await.unwrap(),
+            Wire::Stream(stream, ..) => {
+                stream.write_all(text.as_bytes()).await.unwrap();
+                stream.flush().await.unwrap();
+            }
         }
     }
 
@@ -92,7 +120,7 @@ impl Caller {
                     let n = socket.recv(&mut buffer).await.unwrap();
                     String::from_utf8_lossy(&buffer[..n]).into_owned()
                 }
-                Wire::Tcp(stream, buffer) => loop {
+                Wire::Stream(stream, _, buffer) => loop {
                     if let Some(message) = cut(buffer) {
                         break message;
                     }
@@ -111,8 +139,9 @@ impl Caller {
 
     pub fn offer(&self, payload_types: &str) -> String {
         let rtp = self.rtp.local_addr().unwrap();
+        let kind = if rtp.is_ipv4() { "IP4" } else { "IP6" };
         format!(
-            "v=0\r\no=- {} 1 IN IP4 {}\r\ns=-\r\nc=IN IP4 {}\r\nt=0 0\r\nm=audio {} RTP/AVP {payload_types}\r\n\
+            "v=0\r\no=- {} 1 IN {kind} {}\r\ns=-\r\nc=IN {kind} {}\r\nt=0 0\r\nm=audio {} RTP/AVP {payload_types}\r\n\
              a=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n",
             self.id,
             rtp.ip(),
@@ -282,6 +311,13 @@ impl Caller {
         let received = timeout_at(deadline, self.rtp.recv_from(&mut buffer)).await;
         received.ok()?.ok().filter(|(n, _)| *n > 12).map(|(n, _)| rms(&buffer[12..n]))
     }
+}
+
+/// From this address, any port.
+pub async fn connect(from: IpAddr, server: SocketAddr) -> TcpStream {
+    let socket = if from.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    socket.connect(server).await.unwrap()
 }
 
 fn rms(payload: &[u8]) -> f64 {

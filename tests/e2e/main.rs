@@ -11,9 +11,11 @@
 mod addressing;
 mod answering;
 mod caller;
+mod certificates;
 mod failing;
 mod interrupting;
 mod leaking;
 mod limiting;
 mod operating;
+mod transports;
 mod world;

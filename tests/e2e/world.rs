@@ -74,6 +74,11 @@ impl World {
         self.server.sip_addr()
     }
 
+    /// Where TLS listens, after `Authority::listen`.
+    pub fn sip_tls(&self) -> SocketAddr {
+        self.server.sip_tls_addr().unwrap()
+    }
+
     /// Waits until the counts are as wanted.
     pub async fn until(&self, what: &str, wanted: impl Fn(&Counts) -> bool) -> Counts {
         let deadline = tokio::time::Instant::now() + PATIENCE;

@@ -4,7 +4,7 @@
 
 use super::super::gate::{Dropped, Gate, Share};
 use super::Signalling;
-use super::transport::{Arrival, SipInput};
+use super::transport::{Arrival, Came, SipInput};
 use crate::config::settings::Settings;
 use crate::net::clock;
 use crate::sip::TrunkId;
@@ -47,29 +47,31 @@ impl Front {
 impl Signalling {
     pub(super) fn input(&mut self, input: SipInput) {
         let now = clock::now();
-        if matches!(input, SipInput::Datagrams) {
-            return self.datagrams(now);
+        if let SipInput::Datagrams(socket) = input {
+            return self.datagrams(now, socket);
         }
         let (front, notes) = (&mut self.front, &self.parts.notes);
         let admit = |source: SocketAddr| match front.gate.may_connect(now, source.ip()) {
             Ok(()) => true,
             Err(why) => front.dropped(why, source, notes),
         };
-        let Some(arrival) = self.parts.transport.handle(now, input, &mut self.parts.user_agent, admit) else { return };
+        let came = self.parts.transport.handle(now, input, &mut self.parts.user_agent, admit);
+        // Pongs and lost flows are for registrations; the user agent has been told of the latter.
+        let Some(Came::Message(arrival)) = came else { return };
         match self.front.gate.admit(now, arrival.flow.remote.ip(), &arrival.bytes) {
             Ok(()) => self.arrived(now, arrival),
             Err(why) => drop(self.front.dropped(why, arrival.flow.remote, &self.parts.notes)),
         }
     }
 
-    fn datagrams(&mut self, now: Instant) {
+    fn datagrams(&mut self, now: Instant, socket: usize) {
         for _ in 0..BATCH {
             let (front, notes) = (&mut self.front, &self.parts.notes);
             let admit = |source: SocketAddr, bytes: &[u8]| match front.gate.admit(now, source.ip(), bytes) {
                 Ok(()) => true,
                 Err(why) => front.dropped(why, source, notes),
             };
-            match self.parts.transport.datagram(admit) {
+            match self.parts.transport.datagram(socket, admit) {
                 Some(Some(arrival)) => self.arrived(now, arrival),
                 // A keepalive, or a lot was thrown away: the others' turn.
                 Some(None) | None => return,

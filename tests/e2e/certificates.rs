@@ -1,0 +1,77 @@
+//! Certificates for servers and peers, made for each test; nothing of them is checked in.
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
+use voxtrunk::config::settings::{Settings, SipTls};
+
+/// The name in the server's certificate.
+pub const SERVER_NAME: &str = "sip.example.com";
+/// The name in the certificate of a peer.
+pub const PEER_NAME: &str = "pbx.example.com";
+
+/// An authority with a folder for what it signs.
+pub struct Authority {
+    directory: TempDir,
+    issuer: Issuer<'static, KeyPair>,
+    pub ca: PathBuf,
+}
+
+impl Authority {
+    pub fn new() -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let ca = directory.path().join("ca.pem");
+        std::fs::write(&ca, params.self_signed(&key).unwrap().pem()).unwrap();
+        Authority { directory, issuer: Issuer::new(params, key), ca }
+    }
+
+    /// Certificate and key for a name; the same `file` again replaces them.
+    pub fn sign(&self, file: &str, name: &str) -> (PathBuf, PathBuf) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let at = |ending| self.directory.path().join(format!("{file}.{ending}"));
+        std::fs::write(at("pem"), certificate.pem()).unwrap();
+        std::fs::write(at("key"), key.serialize_pem()).unwrap();
+        (at("pem"), at("key"))
+    }
+
+    /// TLS on a free port of the address that SIP listens on.
+    pub fn listen(&self, settings: &mut Settings) {
+        let (certificate, key) = self.sign("server", SERVER_NAME);
+        settings.sip.tls = Some(SipTls {
+            listen: (settings.sip.listen.ip(), 0).into(),
+            certificate,
+            key,
+            client_ca: None,
+            require_client_certificate: false,
+            alpn: false,
+        });
+    }
+
+    /// A client that trusts this authority, with a certificate that `own` has signed.
+    pub fn connector(&self, own: Option<&Authority>) -> TlsConnector {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&self.ca).unwrap()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = match own {
+            None => config.with_no_client_auth(),
+            Some(authority) => {
+                let (certificate, key) = authority.sign("peer", PEER_NAME);
+                let chain = vec![CertificateDer::from_pem_file(certificate).unwrap()];
+                config.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key).unwrap()).unwrap()
+            }
+        };
+        TlsConnector::from(Arc::new(config))
+    }
+}
