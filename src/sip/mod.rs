@@ -25,6 +25,7 @@ pub mod offer_answer;
 mod random;
 pub mod refer;
 pub mod registration;
+pub mod replaces;
 pub mod resolve;
 pub mod sdp;
 pub mod session_timer;

@@ -71,10 +71,22 @@ pub(crate) enum Timer {
     AnswerLimit,
     /// Core: no NOTIFY for our REFER.
     ReferNotify,
+    /// Core: the owner gave no answer to a REFER of the peer.
+    ReferAnswer,
+    /// Core: the subscription of a REFER of the peer ends.
+    ReferSubscription,
+    /// Core: our refresh of the session is due (RFC 4028 §7.4).
+    Refresh,
+    /// Core: nobody refreshed the session (RFC 4028 §10).
+    SessionExpiry,
+    /// Core: repeat a reliable provisional response until its PRACK (RFC 3262 §3).
+    ReliableRepeat,
+    /// Core: no PRACK for it.
+    ReliableLimit,
 }
 
 /// Every timer of the core, so that an ending session can stop them all.
-pub(crate) const SESSION_TIMERS: [Timer; 8] = [
+pub(crate) const SESSION_TIMERS: [Timer; 14] = [
     Timer::OkRepeat,
     Timer::OkLimit,
     Timer::RingRepeat,
@@ -83,6 +95,12 @@ pub(crate) const SESSION_TIMERS: [Timer; 8] = [
     Timer::CancelLimit,
     Timer::AnswerLimit,
     Timer::ReferNotify,
+    Timer::ReferAnswer,
+    Timer::ReferSubscription,
+    Timer::Refresh,
+    Timer::SessionExpiry,
+    Timer::ReliableRepeat,
+    Timer::ReliableLimit,
 ];
 
 /// Whose timer it is.

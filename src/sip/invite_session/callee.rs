@@ -1,6 +1,6 @@
 //! Callee: from the INVITE to the ACK of its 2xx (RFC 3261 §13.3), CANCEL included (§9.2).
 
-use super::{Phase, Session, sdp_body};
+use super::{Phase, Session, causes, sdp_body};
 use crate::sip::dialog::Dialog;
 use crate::sip::headers::{Name, Reason};
 use crate::sip::message::{Builder, Message};
@@ -29,6 +29,7 @@ pub(super) struct PendingOk {
 
 impl Session {
     /// A new call: 100 Trying at once, then the owner is asked. `None`: the INVITE makes no dialog (Contact, Record-Route).
+    #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
     pub fn incoming(
         core: &mut Core,
         now: Instant,
@@ -37,6 +38,7 @@ impl Session {
         invite: &Message,
         key: ServerKey,
         merge: Option<MergeKey>,
+        replaces: Option<SessionId>,
     ) -> Option<Session> {
         let tag = core.random.token();
         let cseq = core.random.cseq();
@@ -44,48 +46,72 @@ impl Session {
         let tx = core.store.serve(key, merge, reply_flow(flow, invite), id, tag.clone(), true);
         core.respond(now, tx, 100, Builder::response(invite, 100, "", None));
         core.live += 1;
-        core.event(UaEvent::IncomingCall { session: id, trunk, flow, invite: invite.clone(), replaces: None });
+        core.event(UaEvent::IncomingCall { session: id, trunk, flow, invite: invite.clone(), replaces });
         let phase = Phase::Incoming { invite: Box::new(invite.clone()), tx };
         let mut session = Session::new(id, trunk, dialog.call_id.clone(), tag, phase, Some(dialog));
         session.server_opened();
+        session.replaces = replaces;
+        session.learn_allow(invite);
+        session.learn_identity(invite);
         Some(session)
     }
 
     /// 101–199, with SDP as early media; the last one is repeated each minute.
     pub fn provisional(&mut self, core: &mut Core, now: Instant, status: u16, sdp: Option<Bytes>) {
-        let (Phase::Incoming { invite, tx }, Some(dialog)) = (&self.phase, &self.dialog) else { return };
-        if !(101..=199).contains(&status) {
+        if !matches!(self.phase, Phase::Incoming { .. }) || !(101..=199).contains(&status) {
             return;
         }
+        core.start(now, self.id, Timer::RingRepeat, RING_REPEAT);
+        if self.reliable_provisional(core, now, status, sdp.as_ref()) {
+            return;
+        }
+        let (Phase::Incoming { invite, tx }, Some(dialog)) = (&self.phase, &self.dialog) else { return };
         let mut response = core.capable(self.trunk, invite, status, &self.local_tag, dialog.flow);
         if let Some((content_type, body)) = sdp_body(sdp.as_ref()) {
             response = response.body(content_type, body);
         }
         core.respond(now, *tx, status, response);
-        core.start(now, self.id, Timer::RingRepeat, RING_REPEAT);
     }
 
     pub(super) fn repeat_ring(&mut self, core: &mut Core, now: Instant) {
-        if let Phase::Incoming { tx, .. } = &self.phase {
-            core.store.repeat_provisional(&mut core.io, *tx);
-            core.start(now, self.id, Timer::RingRepeat, RING_REPEAT);
+        let Phase::Incoming { tx, .. } = &self.phase else { return };
+        let tx = *tx;
+        core.start(now, self.id, Timer::RingRepeat, RING_REPEAT);
+        // A reliable one that has its PRACK is said anew, or the peer takes it for a copy.
+        if !self.reliable_provisional(core, now, 180, None) {
+            core.store.repeat_provisional(&mut core.io, tx);
         }
     }
 
     /// 200 with our answer, or our offer when the INVITE had none.
     pub fn accept(&mut self, core: &mut Core, now: Instant, sdp: Bytes) {
-        let (Phase::Incoming { invite, tx }, Some(dialog)) = (&self.phase, &self.dialog) else { return };
-        let (tx, offered, cseq) = (*tx, invite.sdp().is_none(), dialog.remote_cseq.unwrap_or_default());
-        let mut response = core.capable(self.trunk, invite, 200, &self.local_tag, dialog.flow);
-        if let Some((content_type, body)) = sdp_body(Some(&sdp)) {
+        if !matches!(self.phase, Phase::Incoming { .. }) || self.accept_waits(core, &sdp) {
+            return;
+        }
+        let moratorium = Phase::Moratorium { hangup: None };
+        let (invite, tx) = match std::mem::replace(&mut self.phase, moratorium) {
+            Phase::Incoming { invite, tx } => (invite, tx),
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
+        let Some(dialog) = &self.dialog else { return };
+        let mut response = core.capable(self.trunk, &invite, 200, &self.local_tag, dialog.flow);
+        for (name, value) in self.agree_timer(core, now, &invite) {
+            response = response.header(name, value);
+        }
+        let (sdp, offered) = self.final_sdp(&invite, sdp);
+        if let Some((content_type, body)) = sdp_body(sdp.as_ref()) {
             response = response.body(content_type, body);
         }
+        self.refresh.local_sdp = sdp.or(self.refresh.local_sdp.take());
         core.stop(self.id, Timer::RingRepeat);
         // An UPDATE may have raised the peer's CSeq: the ACK has that of the INVITE.
-        let cseq = invite.cseq().and_then(Result::ok).map_or(cseq, |c| c.number);
+        let cseq = invite.cseq().and_then(Result::ok).map_or(0, |c| c.number);
         let bytes = core.respond(now, tx, 200, response);
-        self.phase = Phase::Moratorium { hangup: None };
         self.await_ack(core, now, tx, cseq, bytes, offered);
+        core.replaced.extend(self.replaces.take());
     }
 
     pub(super) fn await_ack(&mut self, core: &mut Core, now: Instant, tx: u64, cseq: u32, bytes: Bytes, offered: bool) {
@@ -107,7 +133,7 @@ impl Session {
     pub(super) fn no_ack(&mut self, core: &mut Core, now: Instant) {
         let (end, reason) = match &mut self.phase {
             Phase::Moratorium { hangup: Some(reason) } => (SessionEnd::Local, reason.take()),
-            _ => (SessionEnd::NoAck, None),
+            _ => (SessionEnd::NoAck, Some(causes::no_ack())),
         };
         self.bye(core, now, reason.as_ref());
         self.finish(core, now, end);
@@ -129,7 +155,7 @@ impl Session {
         let Some(ok) = self.pending_ok.take() else { return };
         core.stop(self.id, Timer::OkRepeat);
         core.stop(self.id, Timer::OkLimit);
-        let sdp = sdp.filter(|_| ok.offered);
+        let sdp = sdp.filter(|_| ok.offered).or_else(|| self.answer_of_prack());
         match &mut self.phase {
             Phase::Moratorium { hangup: Some(reason) } => {
                 let reason = reason.take();
@@ -173,6 +199,7 @@ impl Session {
             _ => {
                 if let Some(offer) = self.peer_offer.take_if(|offer| offer.tx == tx) {
                     self.refuse(core, now, &offer, 487);
+                    self.go_on(core, now);
                     self.try_reinvite(core, now);
                 }
             }
@@ -187,7 +214,9 @@ impl Session {
 
     /// A response could not be sent. Only an unanswered INVITE ends by it: a 2xx goes on being repeated.
     pub fn server_failed(&mut self, core: &mut Core, now: Instant, tx: u64) {
-        self.peer_offer.take_if(|offer| offer.tx == tx);
+        if self.peer_offer.take_if(|offer| offer.tx == tx).is_some() {
+            self.go_on(core, now);
+        }
         if matches!(&self.phase, Phase::Incoming { tx: invite, .. } if *invite == tx) {
             self.finish(core, now, SessionEnd::Failed { status: 503, reason: Vec::<Reason>::new() });
         }

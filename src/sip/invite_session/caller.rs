@@ -1,13 +1,14 @@
 //! Caller: from our INVITE to the ACK of its 2xx (RFC 3261 §13.2), CANCEL (§9.1), forks (§13.2.2.4).
 
-use super::{Outgoing, Phase, Session, sdp_body};
+use super::{Outgoing, Phase, Session, causes, sdp_body};
 use crate::sip::Flow;
 use crate::sip::dialog::{Dialog, peer_tag};
 use crate::sip::headers::{Name, Reason};
 use crate::sip::message::{Builder, Message, Method};
+use crate::sip::session_timer;
 use crate::sip::timers::Timer;
 use crate::sip::transaction::Purpose;
-use crate::sip::user_agent::core::{ALLOW, Core, SUPPORTED, reason_value};
+use crate::sip::user_agent::core::{Core, reason_value};
 use crate::sip::user_agent::{NewInvite, SessionEnd, UaEvent};
 use bytes::Bytes;
 use std::time::Instant;
@@ -54,8 +55,11 @@ impl Session {
             .header(Name::CallId, &call_id)
             .header(Name::CSeq, format!("{cseq} INVITE"))
             .header(Name::Contact, core.contact(trunk, flow))
-            .header(Name::Allow, ALLOW)
-            .header(Name::Supported, SUPPORTED);
+            .header(Name::Allow, core.allow(trunk))
+            .header(Name::Supported, core.supported_in_invite(trunk, sdp.is_some()));
+        for (name, value) in session_timer::ask(&core.trunk(trunk).timer, None, 0) {
+            invite = invite.header(name, value);
+        }
         for (name, value) in headers {
             invite = invite.header(name, value);
         }
@@ -80,6 +84,10 @@ impl Session {
         message: &Message,
         status: u16,
     ) {
+        let calling = matches!(self.phase, Phase::Calling(_));
+        if calling && (101..200).contains(&status) && !self.take_provisional(core, now, flow, message) {
+            return;
+        }
         match (&mut self.phase, status) {
             (Phase::Calling(out), 100..=199) => {
                 out.provisional = true;
@@ -110,14 +118,18 @@ impl Session {
             _ => None,
         };
         let dialog = self.own_invite.as_ref().and_then(|invite| Dialog::caller(self.trunk, invite, message, flow));
-        let Some(dialog) = dialog else {
+        let Some(mut dialog) = dialog else {
             // Record-Route or To cannot be read: nothing can be sent into that dialog.
             return self.finish(core, now, SessionEnd::Failed { status: 502, reason: Vec::new() });
         };
         let cseq = dialog.local_cseq;
+        let sdp = self.carry_on(&mut dialog, message.sdp());
         self.dialog = Some(dialog);
         self.phase = Phase::Established;
-        let sdp = message.sdp();
+        self.timer_agreed(core, now, message);
+        self.learn_identity(message);
+        self.refresh.local_sdp = self.own_invite.as_ref().and_then(Message::sdp);
+        self.refresh.answer = sdp.clone();
         let late_offer = self.own_invite.as_ref().is_some_and(|invite| invite.sdp().is_none());
         if wish.is_none() && late_offer && sdp.is_some() {
             self.want_answer(core, now, cseq);
@@ -136,7 +148,7 @@ impl Session {
 
     /// A copy of a 2xx gets its ACK again; one of another fork gets ACK and BYE (§13.2.2.4).
     fn further_ok(&mut self, core: &mut Core, now: Instant, flow: Flow, message: &Message) {
-        let Some(dialog) =
+        let Some(mut dialog) =
             self.own_invite.as_ref().and_then(|invite| Dialog::caller(self.trunk, invite, message, flow))
         else {
             return;
@@ -150,9 +162,10 @@ impl Session {
             return;
         }
         let cseq = dialog.local_cseq;
+        self.carry_on(&mut dialog, None);
         let own = self.dialog.replace(dialog);
         self.send_ack(core, cseq, None);
-        self.bye(core, now, None);
+        self.bye(core, now, Some(&causes::answered_elsewhere()));
         if own.is_some() {
             self.dialog = own;
         }
@@ -187,10 +200,8 @@ impl Session {
             cancel = cancel.header(name.clone(), invite.value(&name).unwrap_or_default());
         }
         cancel = cancel.header(Name::CSeq, format!("{number} CANCEL"));
-        if let Some(reason) = out.hangup.iter().flatten().next() {
-            cancel = cancel.header(Name::Reason, reason_value(reason));
-        }
-        let cancel = cancel.build();
+        let reason = out.hangup.clone().flatten().unwrap_or_else(causes::normal);
+        let cancel = cancel.header(Name::Reason, reason_value(&reason)).build();
         self.open_clients += 1;
         core.store.start(&mut core.io, now, flow, branch, cancel, self.id, Purpose::Cancel);
         core.start(now, self.id, Timer::CancelLimit, core.io.times.t1_64());
@@ -213,6 +224,7 @@ impl Session {
         if let Some(cseq) = self.answer_wanted.take() {
             core.stop(self.id, Timer::AnswerLimit);
             self.send_ack(core, cseq, Some(&sdp));
+            self.refresh.local_sdp = Some(sdp);
             self.try_reinvite(core, now);
         }
     }

@@ -23,7 +23,7 @@ impl Session {
         let invite = method == Method::Invite;
         let tx = core.store.serve(key, None, reply_flow(flow, request), self.id, self.local_tag.clone(), invite);
         self.server_opened();
-        if let Some(dialog) = &mut self.dialog {
+        if let Some(dialog) = self.dialog_of(request) {
             if dialog.take_cseq(cseq.number).is_err() {
                 return self.reply(core, now, tx, request, 500, &[]);
             }
@@ -33,6 +33,11 @@ impl Session {
             // RFC 5407 §3.2.1, §3.2.2: BYEs that cross are both answered 200, anything else has no dialog any more.
             let status = if method == Method::Bye { 200 } else { 481 };
             return self.reply(core, now, tx, request, status, &[]);
+        }
+        if matches!(method, Method::Invite | Method::Update)
+            && let Some(min_se) = self.interval_too_small(core, request)
+        {
+            return self.reply(core, now, tx, request, 422, &[(Name::MinSe, min_se.to_string())]);
         }
         match method {
             Method::Bye => {
@@ -53,8 +58,8 @@ impl Session {
                 core.respond(now, tx, 200, core.capable(self.trunk, request, 200, &self.local_tag, flow));
             }
             Method::Notify => self.peer_notify(core, now, tx, request),
-            // XFR-06: nobody has us place a call.
-            Method::Refer => self.reply(core, now, tx, request, 603, &[]),
+            Method::Prack => self.peer_prack(core, now, flow, tx, request),
+            Method::Refer => self.peer_refer(core, now, tx, request),
             Method::Subscribe => {
                 self.reply(core, now, tx, request, 489, &[(Name::Other("Allow-Events".into()), "refer".into())]);
             }

@@ -1,19 +1,28 @@
 //! One INVITE session, callee or caller, from the INVITE to the last response of its BYE (RFC 3261 §9, §12–15, RFC 5407).
 //!
-//! `callee`: INVITE to ACK. `caller`: INVITE to 2xx, CANCEL, forks. `in_dialog`: requests of the peer, INFO. `reinvite`: both ways.
-//! `refer`: our REFER and its NOTIFYs. Here: the state, own requests, timers, the end. Outputs go to the shared [`Core`].
+//! `callee`: INVITE to ACK. `reliable`: its provisional responses with PRACK. `caller`: INVITE to 2xx, CANCEL, forks. `early`: PRACK and
+//! early dialogs of it. `in_dialog`: requests of the peer, INFO. `reinvite`: re-INVITE and UPDATE, both ways. `refresh`: the session
+//! timer. `refer`: our REFER and its NOTIFYs. `referred`: those of the peer. `identity`: who the peer says it is. `causes`: why we hang up.
+//! Here: the state, own requests, timers, the end. Outputs go to the shared [`Core`].
 //!
 //! `Ended` is told once, on the way into `Mortal`; what follows is only answers and ACKs until the last client transaction is gone.
 
 mod callee;
 mod caller;
+pub(crate) mod causes;
+mod early;
+mod identity;
 mod in_dialog;
 mod refer;
+mod referred;
+mod refresh;
 mod reinvite;
+mod reliable;
 
 use super::dialog::Dialog;
 use super::headers::{Name, Reason};
 use super::message::{Message, Method};
+use super::replaces::Replaces;
 use super::timers::{SESSION_TIMERS, Timer};
 use super::transaction::Purpose;
 use super::user_agent::core::{Core, reason_value};
@@ -22,8 +31,13 @@ use super::{Flow, TrunkId};
 use bytes::Bytes;
 use callee::PendingOk;
 use caller::SentAck;
+use early::EarlyDialog;
+use identity::Identity;
 use refer::Refer;
+use referred::Referred;
+use refresh::Refresh;
 use reinvite::{OwnReinvite, PeerOffer};
+use reliable::ReliableResponses;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -71,6 +85,8 @@ pub(crate) struct Session {
     /// The peer's re-INVITE or UPDATE that waits for our owner.
     peer_offer: Option<PeerOffer>,
     own_reinvite: Option<OwnReinvite>,
+    /// The owner's re-INVITE that waits for a refresh to end.
+    next_reinvite: Option<OwnReinvite>,
     /// Our INVITE, for ACK, CANCEL and forks; while its transaction lives.
     own_invite: Option<Message>,
     /// Client transaction of our INVITE or re-INVITE that has no final response yet.
@@ -78,7 +94,16 @@ pub(crate) struct Session {
     /// CSeq of a 2xx with an offer whose ACK waits for the owner's answer.
     answer_wanted: Option<u32>,
     acks: Vec<SentAck>,
+    /// Early dialogs of our INVITE that have a PRACK.
+    earlies: Vec<EarlyDialog>,
+    reliable: ReliableResponses,
+    refresh: Refresh,
     refer: Option<Refer>,
+    referred: Option<Referred>,
+    /// Who the peer said it is.
+    identity: Option<Identity>,
+    /// The session that this one takes over when it is accepted.
+    replaces: Option<SessionId>,
     open_clients: usize,
     open_servers: usize,
 }
@@ -102,11 +127,18 @@ impl Session {
             pending_ok: None,
             peer_offer: None,
             own_reinvite: None,
+            next_reinvite: None,
             own_invite: None,
             invite_tx: None,
             answer_wanted: None,
             acks: Vec::new(),
+            earlies: Vec::new(),
+            reliable: ReliableResponses::default(),
+            refresh: Refresh::default(),
             refer: None,
+            referred: None,
+            identity: None,
+            replaces: None,
             open_clients: 0,
             open_servers: 0,
         }
@@ -120,6 +152,31 @@ impl Session {
     }
     pub fn local_tag(&self) -> &str {
         &self.local_tag
+    }
+
+    pub fn trunk(&self) -> TrunkId {
+        self.trunk
+    }
+
+    /// How another call may name this dialog, as the peer sees it (RFC 3891 §3); `None` before there is one.
+    pub fn replaceable(&self) -> Option<Replaces> {
+        let dialog = self.dialog.as_ref().filter(|_| !matches!(self.phase, Phase::Mortal))?;
+        // The peer's tag first: it receives the header.
+        let (to_tag, from_tag) = (dialog.remote_tag.clone(), dialog.local_tag.clone());
+        let legible = !to_tag.is_empty();
+        legible.then(|| Replaces { call_id: dialog.call_id.clone(), to_tag, from_tag, early_only: false })
+    }
+
+    /// Whether another call may take this one over now; else the status of its refusal (RFC 3891 §3).
+    pub fn may_be_replaced(&self, early_only: bool) -> Result<(), u16> {
+        match &self.phase {
+            // Only an early dialog that we initiated.
+            Phase::Incoming { .. } => Err(481),
+            Phase::Calling(_) => Ok(()),
+            Phase::Moratorium { .. } | Phase::Established if early_only => Err(486),
+            Phase::Moratorium { .. } | Phase::Established => Ok(()),
+            Phase::Mortal => Err(603),
+        }
     }
 
     /// Whether the tag is that of the peer, or of an early dialog.
@@ -188,8 +245,9 @@ impl Session {
     }
 
     fn bye(&mut self, core: &mut Core, now: Instant, reason: Option<&Reason>) {
-        let headers: Vec<_> = reason.map(|r| (Name::Reason, reason_value(r))).into_iter().collect();
-        self.send(core, now, Method::Bye, Purpose::Bye, &headers, None);
+        // DLG-18: never without a reason.
+        let reason = reason.map_or_else(|| reason_value(&causes::normal()), reason_value);
+        self.send(core, now, Method::Bye, Purpose::Bye, &[(Name::Reason, reason)], None);
     }
 
     /// Tells the end, once, and stops whatever runs for the session.
@@ -202,8 +260,10 @@ impl Session {
         if let Some(offer) = self.peer_offer.take() {
             self.refuse(core, now, &offer, 487);
         }
+        self.refuse_refer(core, now);
         self.pending_ok = None;
         self.own_reinvite = None;
+        self.next_reinvite = None;
         self.answer_wanted = None;
         self.unknown_refer(core);
         for timer in SESSION_TIMERS {
@@ -222,7 +282,7 @@ impl Session {
             return;
         }
         if status != 481 {
-            self.bye(core, now, None);
+            self.bye(core, now, Some(&causes::lost(status)));
         }
         self.finish(core, now, SessionEnd::Failed { status, reason });
     }
@@ -256,9 +316,12 @@ impl Session {
             Purpose::Invite => self.invite_response(core, now, flow, message, status),
             Purpose::Reinvite => self.reinvite_response(core, now, flow, message, (status, first)),
             Purpose::Refer => self.refer_response(core, now, message, status),
+            Purpose::Update => self.update_response(core, now, flow, message, of.1),
             Purpose::Info if matches!(status, 408 | 481) => self.lost_peer(core, now, status, message.reasons()),
-            // A refused BYE ends the session like any other (§15.1.1); no challenge is answered (AUT-04).
-            Purpose::Info | Purpose::Bye | Purpose::Cancel => {}
+            Purpose::Notify if status >= 300 => self.notify_failed(core),
+            // A refused BYE ends the session like any other (§15.1.1); no challenge is answered (AUT-04). A PRACK that is refused changes
+            // nothing: the INVITE goes on.
+            Purpose::Info | Purpose::Notify | Purpose::Prack | Purpose::Bye | Purpose::Cancel => {}
         }
     }
 
@@ -267,13 +330,14 @@ impl Session {
         self.invite_tx.take_if(|tx| *tx == of.1);
         match of.0 {
             Purpose::Invite => self.invite_refused(core, now, status, Vec::new()),
-            Purpose::Reinvite | Purpose::Info => self.lost_peer(core, now, status, Vec::new()),
+            Purpose::Reinvite | Purpose::Info | Purpose::Update => self.lost_peer(core, now, status, Vec::new()),
+            Purpose::Notify => self.notify_failed(core),
             Purpose::Refer => {
                 self.refer_refused(core, status);
                 self.lost_peer(core, now, status, Vec::new());
             }
             // CancelLimit runs for the INVITE; a BYE has nothing behind it.
-            Purpose::Bye | Purpose::Cancel => {}
+            Purpose::Bye | Purpose::Cancel | Purpose::Prack => {}
         }
     }
 
@@ -292,6 +356,12 @@ impl Session {
             }
             Timer::AnswerLimit => self.hangup(core, now, None),
             Timer::ReferNotify => self.refer_overdue(core),
+            Timer::ReferAnswer => self.answer_refer(core, now, 603),
+            Timer::ReferSubscription => self.subscription_over(core, now),
+            Timer::Refresh => self.refresh_due(core, now),
+            Timer::SessionExpiry => self.session_expired(core, now),
+            Timer::ReliableRepeat => self.repeat_reliable(core, now),
+            Timer::ReliableLimit => self.no_prack(core, now),
             // Transaction timers have another owner.
             _ => {}
         }

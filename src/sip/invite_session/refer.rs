@@ -6,7 +6,6 @@ use crate::sip::message::{Message, Method};
 use crate::sip::refer::{SubscriptionState, sipfrag_status};
 use crate::sip::timers::Timer;
 use crate::sip::transaction::Purpose;
-use crate::sip::uri::Uri;
 use crate::sip::user_agent::core::Core;
 use crate::sip::user_agent::{ReferOutcome, UaEvent};
 use std::time::{Duration, Instant};
@@ -28,15 +27,15 @@ pub(super) struct Refer {
 }
 
 impl Session {
-    /// Sends a REFER. One at a time.
-    pub fn refer(&mut self, core: &mut Core, now: Instant, refer_to: &Uri, referred_by: Option<&str>) {
+    /// Sends a REFER with this Refer-To. One at a time.
+    pub fn refer(&mut self, core: &mut Core, now: Instant, refer_to: &str, referred_by: Option<&str>) {
         let busy = self.refer.as_ref().is_some_and(|refer| !refer.done);
         match self.phase {
             Phase::Mortal => return,
             Phase::Established if !busy => {}
             _ => return self.tell_refer(core, ReferOutcome::Refused(491)),
         }
-        let mut headers = vec![(Name::ReferTo, format!("<{refer_to}>"))];
+        let mut headers = vec![(Name::ReferTo, refer_to.to_owned())];
         if let Some(by) = referred_by {
             headers.push((Name::ReferredBy, by.to_owned()));
         }
@@ -45,6 +44,13 @@ impl Session {
         }
         if let Some((_, cseq)) = self.send(core, now, Method::Refer, Purpose::Refer, &headers, None) {
             self.refer = Some(Refer { cseq, done: false, notified: false });
+        }
+    }
+
+    /// A REFER that cannot be sent.
+    pub fn refuse_own_refer(&self, core: &mut Core, status: u16) {
+        if !matches!(self.phase, Phase::Mortal) {
+            self.tell_refer(core, ReferOutcome::Refused(status));
         }
     }
 

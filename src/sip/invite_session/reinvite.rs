@@ -7,7 +7,7 @@ use crate::sip::message::{Message, Method};
 use crate::sip::timers::Timer;
 use crate::sip::transaction::Purpose;
 use crate::sip::user_agent::UaEvent;
-use crate::sip::user_agent::core::{ALLOW, Core, SUPPORTED};
+use crate::sip::user_agent::core::Core;
 use crate::sip::user_agent::request::check_invite;
 use bytes::Bytes;
 use std::time::{Duration, Instant};
@@ -30,6 +30,8 @@ pub(super) struct PeerOffer {
 pub(super) struct OwnReinvite {
     sdp: Option<Bytes>,
     glares: u8,
+    /// Of the session timer, not the owner's.
+    refresh: bool,
 }
 
 // The peer's.
@@ -70,7 +72,8 @@ impl Session {
             return self.retry_later(core, now, tx, request);
         }
         let offering = self.pending_ok.as_ref().is_some_and(|ok| ok.offered);
-        if self.invite_tx.is_some() || self.answer_wanted.is_some() || offering {
+        let ours_open = self.invite_tx.is_some() && !self.answered_early(request);
+        if ours_open || self.answer_wanted.is_some() || offering {
             return self.reply(core, now, tx, request, 491, &[]);
         }
         self.ask(core, flow, tx, request);
@@ -78,7 +81,14 @@ impl Session {
 
     /// An offer of the peer is not answered yet: that of its INVITE, or of its last re-INVITE or UPDATE.
     fn owner_thinks(&self) -> bool {
-        self.peer_offer.is_some() || matches!(self.phase, Phase::Incoming { .. })
+        self.peer_offer.is_some() || matches!(self.phase, Phase::Incoming { .. }) && !self.exchanged()
+    }
+
+    /// As caller: the offer of our INVITE was answered in the early dialog of this request (RFC 3311 §5.1).
+    fn answered_early(&self, request: &Message) -> bool {
+        let from = request.from().and_then(Result::ok);
+        let early = from.as_ref().and_then(|from| from.tag()).and_then(|tag| self.early(tag));
+        matches!(self.phase, Phase::Calling(_)) && early.is_some_and(|early| early.sdp.is_some())
     }
 
     fn retry_later(&self, core: &mut Core, now: Instant, tx: u64, request: &Message) {
@@ -86,7 +96,7 @@ impl Session {
         self.reply(core, now, tx, request, 500, &[(Name::RetryAfter, after)]);
     }
 
-    fn ask(&mut self, core: &mut Core, flow: Flow, tx: u64, request: &Message) {
+    pub(super) fn ask(&mut self, core: &mut Core, flow: Flow, tx: u64, request: &Message) {
         self.peer_offer = Some(PeerOffer { tx, request: request.clone(), flow });
         core.event(UaEvent::Reinvite { session: self.id, offer: request.sdp() });
     }
@@ -101,14 +111,23 @@ impl Session {
         request: &Message,
         sdp: Option<&Bytes>,
     ) -> Bytes {
-        if let Some(dialog) = &mut self.dialog {
+        if let Some(dialog) = self.dialog_of(request) {
             dialog.refresh(request, flow);
         }
         let mut response = core.capable(self.trunk, request, 200, &self.local_tag, flow);
+        // The timer of a call runs from the 2xx to its INVITE.
+        if matches!(self.phase, Phase::Established | Phase::Moratorium { .. }) {
+            for (name, value) in self.agree_timer(core, now, request) {
+                response = response.header(name, value);
+            }
+        }
         if let Some((content_type, body)) = sdp_body(sdp) {
             response = response.body(content_type, body);
+            self.refresh.local_sdp = sdp.cloned();
         }
-        core.respond(now, tx, 200, response)
+        let bytes = core.respond(now, tx, 200, response);
+        self.identity_changed(core, request);
+        bytes
     }
 
     pub(super) fn refuse(&self, core: &mut Core, now: Instant, offer: &PeerOffer, status: u16) {
@@ -123,6 +142,7 @@ impl Session {
         let Some(offer) = self.peer_offer.take() else { return };
         match answer {
             Ok(sdp) => {
+                self.early_offer_answered();
                 let bytes = self.agree(core, now, offer.flow, offer.tx, &offer.request, Some(&sdp));
                 if offer.request.method() == Method::Invite
                     && let Some(Ok(cseq)) = offer.request.cseq()
@@ -136,6 +156,7 @@ impl Session {
                 self.refuse(core, now, &offer, status);
             }
         }
+        self.go_on(core, now);
         self.try_reinvite(core, now);
     }
 }
@@ -144,14 +165,23 @@ impl Session {
 impl Session {
     /// One at a time: a second one while the first is under way is refused 491 to the owner.
     pub fn reinvite(&mut self, core: &mut Core, now: Instant, sdp: Option<Bytes>) {
+        let refreshing = self.own_reinvite.as_ref().is_some_and(|own| own.refresh);
+        let own = OwnReinvite { sdp, glares: 0, refresh: false };
         match self.phase {
             Phase::Established | Phase::Moratorium { hangup: None } if self.own_reinvite.is_none() => {
-                self.own_reinvite = Some(OwnReinvite { sdp, glares: 0 });
+                self.own_reinvite = Some(own);
                 self.try_reinvite(core, now);
             }
+            Phase::Established if refreshing && self.next_reinvite.is_none() => self.next_reinvite = Some(own),
             Phase::Mortal => {}
             _ => core.event(UaEvent::ReinviteDone { session: self.id, status: 491, sdp: None }),
         }
+    }
+
+    /// TIM-02: the SDP that holds, once more; its version has not changed, so nothing happens to the media.
+    pub(super) fn refresh_by_reinvite(&mut self, core: &mut Core, now: Instant) {
+        self.own_reinvite = Some(OwnReinvite { sdp: self.refresh.local_sdp.clone(), glares: 0, refresh: true });
+        self.try_reinvite(core, now);
     }
 
     /// Sends the waiting re-INVITE when nothing else is open.
@@ -163,11 +193,12 @@ impl Session {
             || self.answer_wanted.is_some()
             || core.is_running(self.id, Timer::Glare);
         let (false, Some(own), Some(dialog)) = (busy, &self.own_reinvite, &self.dialog) else { return };
-        let headers = [
+        let mut headers = vec![
             (Name::Contact, core.contact(self.trunk, dialog.flow)),
-            (Name::Allow, ALLOW.to_owned()),
-            (Name::Supported, SUPPORTED.to_owned()),
+            (Name::Allow, core.allow(self.trunk)),
+            (Name::Supported, core.supported_in_invite(self.trunk, false)),
         ];
+        headers.extend(self.ask_timer(core));
         let body = sdp_body(own.sdp.as_ref());
         let sent = self.send(core, now, Method::Invite, Purpose::Reinvite, &headers, body);
         self.invite_tx = sent.map(|(tx, _)| tx);
@@ -200,7 +231,8 @@ impl Session {
             200..=299 => self.reinvite_ok(core, now, flow, message, (status, cseq.number)),
             491 => self.glare(core, now),
             408 | 481 => self.lost_peer(core, now, status, message.reasons()),
-            _ => self.reinvite_done(core, status, None),
+            422 if self.own_reinvite.is_some() && self.timer_raised(message) => self.try_reinvite(core, now),
+            _ => self.reinvite_refused(core, now, status),
         }
     }
 
@@ -217,19 +249,27 @@ impl Session {
             return self.send_ack(core, cseq, None);
         };
         dialog.refresh(message, flow);
-        let sdp = message.sdp();
-        if own.sdp.is_none() && sdp.is_some() {
+        let (sdp, ours) = (message.sdp(), own.sdp.clone());
+        if ours.is_none() && sdp.is_some() {
             self.want_answer(core, now, cseq);
         } else {
             self.send_ack(core, cseq, None);
         }
-        self.reinvite_done(core, status, sdp);
+        self.timer_agreed(core, now, message);
+        self.refresh.local_sdp = ours.or(self.refresh.local_sdp.take());
+        // A refresh that is answered as before is no news.
+        let changed = sdp.is_some() && self.refresh.answer != sdp;
+        if changed && let Some(own) = &mut self.own_reinvite {
+            own.refresh = false;
+        }
+        self.refresh.answer = sdp.clone().or(self.refresh.answer.take());
+        self.reinvite_done(core, now, status, sdp);
     }
 
     fn glare(&mut self, core: &mut Core, now: Instant) {
         let (Some(own), Some(dialog)) = (&mut self.own_reinvite, &self.dialog) else { return };
         if own.glares >= MOST_GLARES {
-            return self.reinvite_done(core, 491, None);
+            return self.reinvite_refused(core, now, 491);
         }
         own.glares += 1;
         let back_off = match dialog.owns_call_id {
@@ -239,9 +279,18 @@ impl Session {
         core.start(now, self.id, Timer::Glare, back_off);
     }
 
-    fn reinvite_done(&mut self, core: &mut Core, status: u16, sdp: Option<Bytes>) {
-        if self.own_reinvite.take().is_some() {
+    /// DLG-11: the session stays as it was, its timer too.
+    fn reinvite_refused(&mut self, core: &mut Core, now: Instant, status: u16) {
+        self.refresh_refused(core, now);
+        self.reinvite_done(core, now, status, None);
+    }
+
+    fn reinvite_done(&mut self, core: &mut Core, now: Instant, status: u16, sdp: Option<Bytes>) {
+        let Some(own) = self.own_reinvite.take() else { return };
+        if !own.refresh {
             core.event(UaEvent::ReinviteDone { session: self.id, status, sdp });
         }
+        self.own_reinvite = self.next_reinvite.take();
+        self.try_reinvite(core, now);
     }
 }

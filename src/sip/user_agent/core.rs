@@ -15,12 +15,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Methods we take (REFER is answered 603).
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
 /// Bodies we take in an INVITE.
 pub(crate) const ACCEPT: &str = "application/sdp";
-/// We can do without the subscription of our REFER (RFC 4488). No 100rel, no timer: they are not offered.
-pub(crate) const SUPPORTED: &str = "norefersub";
 
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -36,6 +32,8 @@ pub(crate) struct Core {
     pub draining: bool,
     /// Requests dropped because a store was full.
     pub dropped: u64,
+    /// Sessions that another one has taken over: they get their BYE next (RFC 3891).
+    pub replaced: Vec<SessionId>,
     /// To-tags of the calls refused last, so that a repeated INVITE is told once.
     refused: VecDeque<u64>,
 }
@@ -56,6 +54,7 @@ impl Core {
             live: 0,
             draining: false,
             dropped: 0,
+            replaced: Vec::new(),
             refused: VecDeque::new(),
         }
     }
@@ -159,9 +158,9 @@ impl Core {
     pub fn capable(&self, trunk: TrunkId, request: &Message, status: u16, to_tag: &str, flow: Flow) -> Builder {
         Builder::response(request, status, "", Some(to_tag))
             .header(Name::Contact, self.contact(trunk, flow))
-            .header(Name::Allow, ALLOW)
+            .header(Name::Allow, self.allow(trunk))
             .header(Name::Accept, ACCEPT)
-            .header(Name::Supported, SUPPORTED)
+            .header(Name::Supported, self.supported(trunk))
     }
 
     /// Sends a response in its transaction.

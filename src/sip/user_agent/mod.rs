@@ -2,9 +2,10 @@
 //!
 //! `handle_message` / `handle_timeout` / `command`, then `poll_output` drained down to [`UaOutput::Timeout`].
 //!
-//! `types`: what goes in and out. `request`: the checks of RFC 3261 §8.2 and the way into a dialog. `core`: what the sessions
+//! `types`: what goes in and out. `capability`: Allow and Supported by trunk. `request`: the checks of RFC 3261 §8.2 and the way into a dialog. `core`: what the sessions
 //! share. The sessions are in `sip::invite_session`, the transactions in `sip::transaction`.
 
+mod capability;
 pub(crate) mod core;
 pub(crate) mod request;
 mod types;
@@ -13,7 +14,7 @@ pub use types::*;
 
 use self::core::Core;
 use super::headers::Name;
-use super::invite_session::Session;
+use super::invite_session::{Session, causes};
 use super::message::{Message, ParseFailure, fill_received};
 use super::timers::{Owner, SESSION_TIMERS};
 use super::transaction::Notice;
@@ -105,11 +106,19 @@ impl UserAgent {
             Hangup { session, reason } => self.with(session, |s, core| s.hangup(core, now, reason)),
             AnswerInAck { session, sdp } => self.with(session, |s, core| s.answer_in_ack(core, now, sdp)),
             Reinvite { session, sdp } => self.with(session, |s, core| s.reinvite(core, now, sdp)),
-            // Built in `out_of_dialog`, `session_refer`.
+            // Built in `out_of_dialog`.
             Request(request) => self.out_of_dialog_request(now, *request),
-            AnswerRefer { .. } | NotifyRefer { .. } | ServiceRoute { .. } => {}
-            Refer { session, refer_to, referred_by, replaces: _ } => {
-                self.with(session, |s, core| s.refer(core, now, &refer_to, referred_by.as_deref()));
+            ServiceRoute { .. } => {}
+            AnswerRefer { session, status } => self.with(session, |s, core| s.answer_refer(core, now, status)),
+            NotifyRefer { session, status } => self.with(session, |s, core| s.notify_refer(core, now, status)),
+            Refer { session, refer_to, referred_by, replaces } => {
+                let by = referred_by.as_deref();
+                let replaces = replaces.map(|other| self.sessions.get(&other).and_then(Session::replaceable));
+                self.with(session, |s, core| match replaces {
+                    Some(None) => s.refuse_own_refer(core, 481),
+                    Some(Some(dialog)) => s.refer(core, now, &dialog.refer_to(&refer_to), by),
+                    None => s.refer(core, now, &format!("<{refer_to}>"), by),
+                });
             }
             Info { session, content_type, body } => {
                 self.with(session, |s, core| s.info(core, now, &content_type, body))
@@ -118,8 +127,8 @@ impl UserAgent {
         self.settle(now);
     }
 
-    /// While draining, OPTIONS outside of a dialog is answered 503, so that a PBX takes us out of rotation (DLG-12, OVL-04).
-    /// Calls are the owner's to refuse; dialogs go on.
+    /// While draining (or full), OPTIONS outside of a dialog is answered as the trunk's [`WhileDraining`] says: 503, so that a PBX takes
+    /// us out of rotation (DLG-12, OVL-04). Calls are the owner's to refuse; dialogs go on.
     pub fn set_draining(&mut self, draining: bool) {
         self.core.draining = draining;
     }
@@ -177,7 +186,11 @@ impl UserAgent {
 
     /// Gives the sessions what the transactions have to tell.
     fn settle(&mut self, now: Instant) {
-        while let Some(notice) = self.core.io.notices.pop_front() {
+        loop {
+            while let Some(session) = self.core.replaced.pop() {
+                self.with(session, |s, core| s.hangup(core, now, Some(causes::replaced())));
+            }
+            let Some(notice) = self.core.io.notices.pop_front() else { return };
             match notice {
                 Notice::Response { session, purpose, tx, flow, message } => {
                     self.with(session, |s, core| s.response(core, now, (purpose, tx), flow, &message));

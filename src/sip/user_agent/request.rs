@@ -3,11 +3,12 @@
 //! Whatever needs no state is answered without any (§8.2.7): unauthenticated packets cost memory only as an INVITE that
 //! becomes a session, and those are bounded.
 
-use super::core::{ACCEPT, ALLOW};
-use super::{SessionId, UserAgent};
+use super::core::ACCEPT;
+use super::{SessionId, UserAgent, WhileDraining};
 use crate::sip::headers::{Name, NameAddr};
 use crate::sip::invite_session::Session;
 use crate::sip::message::{Builder, Message, Method, ParseFailure, fill_received};
+use crate::sip::session_timer::{self, Answer};
 use crate::sip::transaction::{MergeKey, ServerKey, reply_flow};
 use crate::sip::{Flow, TrunkId};
 use std::time::Instant;
@@ -38,23 +39,23 @@ impl UserAgent {
 
     /// `origin` `None`: the source is of no trunk. It may speak in a dialog that knows it, and is told nothing else (A1).
     pub(super) fn request(&mut self, now: Instant, origin: Option<TrunkId>, flow: Flow, request: Message) {
-        let trunk = origin.unwrap_or(TrunkId(0));
-        let Some(key) = ServerKey::of(&request) else {
+        let key = ServerKey::of(&request);
+        match (request.method(), &key) {
+            (Method::Ack, Some(key)) => return self.ack(now, flow, &request, key),
+            (Method::Cancel, Some(key)) => return self.cancel(now, origin, flow, &request, key.clone()),
+            _ => {}
+        }
+        let dialog = self.dialog_of(flow, &request);
+        let of_dialog = dialog.and_then(|id| self.sessions.get(&id)).map(Session::trunk);
+        let Some(trunk) = of_dialog.or(origin) else { return };
+        let Some(key) = key else {
             return self.core.respond_stateless(trunk, flow, &request, 400, &[]);
         };
-        match request.method() {
-            Method::Ack => return self.ack(now, flow, &request, &key),
-            _ => {
-                if let Some(tx) = self.core.store.find(&key) {
-                    return self.core.store.repeated(&mut self.core.io, now, tx);
-                }
-            }
+        if let Some(tx) = self.core.store.find(&key) {
+            return self.core.store.repeated(&mut self.core.io, now, tx);
         }
-        if request.method() == Method::Cancel {
-            return self.cancel(now, trunk, flow, &request, key);
-        }
-        if let Err((status, headers)) = check(&request) {
-            return self.core.respond_stateless(trunk, flow, &request, status, &headers);
+        if let Err((status, headers)) = self.check(trunk, &request) {
+            return self.core.respond_stateless(trunk, flow, &request, status, &borrowed(&headers));
         }
         let (Some(Ok(to)), Some(Ok(from)), Some(call_id)) = (request.to(), request.from(), request.call_id()) else {
             return self.core.respond_stateless(trunk, flow, &request, 400, &[]);
@@ -63,20 +64,33 @@ impl UserAgent {
         if merge.as_ref().is_some_and(|merge| self.core.store.is_merged(merge)) {
             return self.core.respond_stateless(trunk, flow, &request, 482, &[]);
         }
-        // We have no extension that can be required (EAR-01: 100rel too); a BYE always ends its call.
-        let required = request.values(&Name::Require).join(", ");
-        if !required.is_empty() && request.method() != Method::Bye {
-            return self.core.respond_stateless(trunk, flow, &request, 420, &[(Name::Unsupported, &required)]);
+        // EAR-01: what is required and not done is never ignored; but a BYE always ends its call.
+        if request.method() != Method::Bye
+            && let Some(cannot) = self.core.unsupported(trunk, &request)
+        {
+            return self.core.respond_stateless(trunk, flow, &request, 420, &[(Name::Unsupported, &cannot)]);
         }
-        match to.tag() {
-            Some(tag) => match self.find_dialog(flow, &call_id, tag, from.tag().unwrap_or_default()) {
-                Some(session) if self.core.store.len() < self.core.config.max_transactions => {
-                    self.with(session, |s, core| s.in_dialog(core, now, flow, &request, key));
-                }
-                Some(_) => self.core.dropped += 1,
-                None => self.core.respond_stateless(trunk, flow, &request, 481, &[]),
-            },
-            None => self.out_of_dialog(now, trunk, flow, &request, key, merge),
+        match (to.tag(), dialog) {
+            (None, _) => self.out_of_dialog(now, trunk, flow, &request, key, merge),
+            (Some(_), None) => self.core.respond_stateless(trunk, flow, &request, 481, &[]),
+            (Some(_), Some(session)) if self.core.store.len() < self.core.config.max_transactions => {
+                self.with(session, |s, core| s.in_dialog(core, now, flow, &request, key));
+            }
+            (Some(_), Some(_)) => self.core.dropped += 1,
+        }
+    }
+
+    /// Method and Request-URI (§8.2.1, §8.2.2.1).
+    fn check(&self, trunk: TrunkId, request: &Message) -> Result<(), (u16, Vec<(Name, String)>)> {
+        let method = request.method();
+        if !self.core.takes(trunk, &method) {
+            let status = if matches!(method, Method::Other(_)) { 501 } else { 405 };
+            return Err((status, vec![(Name::Allow, self.core.allow(trunk))]));
+        }
+        match request.request_uri() {
+            Some(Ok(uri)) if !matches!(uri.scheme(), "sip" | "sips" | "tel") => Err((416, Vec::new())),
+            Some(Ok(uri)) if uri.headers().is_none() => Ok(()),
+            _ => Err((400, Vec::new())),
         }
     }
 
@@ -91,14 +105,7 @@ impl UserAgent {
     ) {
         match request.method() {
             Method::Invite => self.new_call(now, trunk, flow, request, key, merge),
-            Method::Options if self.core.draining => {
-                self.core.respond_stateless(trunk, flow, request, 503, &[(Name::RetryAfter, DRAIN_RETRY_AFTER)]);
-            }
-            Method::Options => {
-                let tag = self.core.stateless_tag(request);
-                let bytes = self.core.capable(trunk, request, 200, &tag, flow).build().as_bytes().clone();
-                self.core.io.send(reply_flow(flow, request), bytes);
-            }
+            Method::Options => self.options(trunk, flow, request),
             // XFR-06: nobody outside a call may have us place one.
             Method::Refer => self.core.respond_stateless(trunk, flow, request, 603, &[]),
             // DLG-19.
@@ -112,6 +119,23 @@ impl UserAgent {
                 );
             }
             _ => self.core.respond_stateless(trunk, flow, request, 481, &[]),
+        }
+    }
+
+    /// DLG-12: while we can take no call, as the trunk wants it.
+    fn options(&mut self, trunk: TrunkId, flow: Flow, request: &Message) {
+        let full = self.core.live >= self.core.config.max_sessions;
+        match self.core.trunk(trunk).while_draining {
+            WhileDraining::Silent if self.core.draining || full => {}
+            WhileDraining::Unavailable if self.core.draining || full => {
+                let after = if self.core.draining { DRAIN_RETRY_AFTER } else { RETRY_AFTER };
+                self.core.respond_stateless(trunk, flow, request, 503, &[(Name::RetryAfter, after)]);
+            }
+            WhileDraining::Silent | WhileDraining::Unavailable | WhileDraining::Ok => {
+                let tag = self.core.stateless_tag(request);
+                let bytes = self.core.capable(trunk, request, 200, &tag, flow).build().as_bytes().clone();
+                self.core.io.send(reply_flow(flow, request), bytes);
+            }
         }
     }
 
@@ -132,12 +156,41 @@ impl UserAgent {
         if self.core.live >= self.core.config.max_sessions || self.core.store.len() >= room {
             return self.core.respond_stateless(trunk, flow, invite, 503, &[(Name::RetryAfter, RETRY_AFTER)]);
         }
+        if let Answer::TooSmall(min_se) = session_timer::answer(&self.core.trunk(trunk).timer, invite, None) {
+            let min_se = min_se.to_string();
+            return self.core.respond_stateless(trunk, flow, invite, 422, &[(Name::MinSe, &min_se)]);
+        }
+        let replaces = match self.replaced_by(trunk, invite) {
+            Ok(replaces) => replaces,
+            Err(status) => return self.core.respond_stateless(trunk, flow, invite, status, &[]),
+        };
         let id = self.new_session_id();
-        match Session::incoming(&mut self.core, now, (id, trunk), flow, invite, key, merge) {
+        match Session::incoming(&mut self.core, now, (id, trunk), flow, invite, key, merge, replaces) {
             Some(session) => self.insert(session),
             // Contact or Record-Route cannot be read: no dialog can be made.
             None => self.core.respond_stateless(trunk, flow, invite, 400, &[]),
         }
+    }
+
+    /// The session that this INVITE takes over (RFC 3891 §3, XFR-07), or the status of its refusal (A15).
+    fn replaced_by(&self, trunk: TrunkId, invite: &Message) -> Result<Option<SessionId>, u16> {
+        let Some(replaces) = invite.replaces() else { return Ok(None) };
+        let replaces = replaces.map_err(|_| 400u16)?;
+        if !self.core.trunk(trunk).replaces {
+            return Err(403);
+        }
+        let id = *self.dialogs.get(&(replaces.call_id, replaces.to_tag)).ok_or(481u16)?;
+        // §3: "0" is the tag of a peer without tags.
+        let is_peer = |s: &&Session| s.is_peer(&replaces.from_tag) || replaces.from_tag == "0" && s.is_peer("");
+        let session = self.sessions.get(&id).filter(|s| s.trunk() == trunk).filter(is_peer).ok_or(481u16)?;
+        session.may_be_replaced(replaces.early_only)?;
+        Ok(Some(id))
+    }
+
+    /// The session of a request with To-tag.
+    fn dialog_of(&self, flow: Flow, request: &Message) -> Option<SessionId> {
+        let (to, from) = (request.to()?.ok()?, request.from()?.ok()?);
+        self.find_dialog(flow, &request.call_id()?, to.tag()?, from.tag().unwrap_or_default())
     }
 
     /// The session of a dialog's request. A12: tags alone do not make one, the source has to belong to the dialog as well.
@@ -160,20 +213,24 @@ impl UserAgent {
         {
             return;
         }
-        let (Some(Ok(to)), Some(Ok(from)), Some(call_id)) = (ack.to(), ack.from(), ack.call_id()) else { return };
-        let (Some(local), remote) = (to.tag(), from.tag().unwrap_or_default()) else { return };
-        if let Some(session) = self.find_dialog(flow, &call_id, local, remote) {
+        if let Some(session) = self.dialog_of(flow, ack) {
             self.with(session, |s, core| s.ack(core, now, flow, ack));
         }
     }
 
     /// §9.2: 200 for a CANCEL whose INVITE is known, whatever it still can do; 481 otherwise.
-    fn cancel(&mut self, now: Instant, trunk: TrunkId, flow: Flow, cancel: &Message, key: ServerKey) {
+    fn cancel(&mut self, now: Instant, origin: Option<TrunkId>, flow: Flow, cancel: &Message, key: ServerKey) {
+        if let Some(tx) = self.core.store.find(&key) {
+            return self.core.store.repeated(&mut self.core.io, now, tx);
+        }
         let found = self.core.store.find(&key.cancelled());
         let served =
             found.and_then(|tx| self.core.store.served(tx).map(|(session, tag)| (tx, session, tag.to_owned())));
         let Some((invite, session, to_tag)) = served.filter(|(_, session, _)| self.may_speak(*session, flow)) else {
-            return self.core.respond_stateless(trunk, flow, cancel, 481, &[]);
+            if let Some(trunk) = origin {
+                self.core.respond_stateless(trunk, flow, cancel, 481, &[]);
+            }
+            return;
         };
         if self.core.store.len() >= self.core.config.max_transactions {
             self.core.dropped += 1;
@@ -197,20 +254,8 @@ fn merge_key(request: &Message, to: &NameAddr, from: &NameAddr, call_id: &str) -
 
 type Refusal = (u16, Vec<(Name, &'static str)>);
 
-/// Method and Request-URI (§8.2.1, §8.2.2.1).
-fn check(request: &Message) -> Result<(), Refusal> {
-    match request.method() {
-        Method::Other(_) => return Err((501, vec![(Name::Allow, ALLOW)])),
-        Method::Register | Method::Prack | Method::Message | Method::Publish => {
-            return Err((405, vec![(Name::Allow, ALLOW)]));
-        }
-        _ => {}
-    }
-    match request.request_uri() {
-        Some(Ok(uri)) if !matches!(uri.scheme(), "sip" | "sips" | "tel") => Err((416, Vec::new())),
-        Some(Ok(uri)) if uri.headers().is_none() => Ok(()),
-        _ => Err((400, Vec::new())),
-    }
+fn borrowed(headers: &[(Name, String)]) -> Vec<(Name, &str)> {
+    headers.iter().map(|(name, value)| (name.clone(), value.as_str())).collect()
 }
 
 /// Body and Accept of an INVITE (§8.2.3).

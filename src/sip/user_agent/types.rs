@@ -52,7 +52,7 @@ pub struct UaTrunk {
     pub credentials: Vec<Credentials>,
     /// 3xx to our INVITEs (XFR-08).
     pub redirects: Redirects,
-    /// INVITE with Replaces may take over a dialog of the same trunk (XFR-07); else 481... see `in_dialog`.
+    /// INVITE with Replaces may take over a dialog of the same trunk (XFR-07); else it is 403 (A15).
     pub replaces: bool,
     /// Whether the owner is asked about an inbound REFER ([`UaEvent::ReferRequested`]); else it is 603 (XFR-06).
     pub refer: bool,
@@ -164,14 +164,16 @@ pub enum UaEvent {
     /// UAC: 2xx; the ACK has been queued. When our INVITE had no SDP and `sdp` is the peer's offer, the ACK waits for
     /// [`UaCommand::AnswerInAck`].
     Answered { session: SessionId, sdp: Option<Bytes>, response: Message },
-    /// UAS: the ACK came; `sdp` is the answer when our 2xx carried the offer.
+    /// UAS: the ACK came; `sdp` is the answer when our 2xx, or a reliable provisional response before it, carried the offer.
     Established { session: SessionId, sdp: Option<Bytes> },
-    /// The peer's re-INVITE or UPDATE with or without offer; answer with [`UaCommand::AnswerReinvite`]. For a re-INVITE
+    /// The peer's re-INVITE or UPDATE with or without offer; answer with [`UaCommand::AnswerReinvite`]. It may come before the 2xx: an
+    /// UPDATE or PRACK with an offer, once a reliable provisional response has answered that of the INVITE. For a re-INVITE
     /// without SDP the answer carries our offer, and the ACK's answer comes as `ReinviteAck`.
     Reinvite { session: SessionId, offer: Option<Bytes> },
     /// The ACK of a re-INVITE answered by our offer.
     ReinviteAck { session: SessionId, sdp: Option<Bytes> },
-    /// Our re-INVITE ended: 2xx with the answer, or the refusing status (491 is retried inside, DLG-10).
+    /// Our re-INVITE ended: 2xx with the answer, or the refusing status (491 is retried inside, DLG-10). It may come unasked, with 2xx:
+    /// a refresh of the session timer that the peer answered with other SDP than before.
     ReinviteDone { session: SessionId, status: u16, sdp: Option<Bytes> },
     /// INFO in the dialog (already answered 200).
     Info { session: SessionId, content_type: String, body: Bytes },

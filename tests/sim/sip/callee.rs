@@ -27,7 +27,7 @@ fn refused(request: String, status: u16, header: Option<(Name, &str)>) {
     assert_eq!(bench.told(), [""; 0]);
 }
 
-const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, PRACK";
 
 /// DLG-01, PAR-15, EAR-01, OVL-08: each check, and that an earlier one wins over a later one.
 #[test]
@@ -37,8 +37,8 @@ fn order_of_checks() {
     refused(peer.request("REGISTER", 1, "Require: x\r\n", ""), 405, Some((Name::Allow, ALLOW)));
     let mut odd = Peer { uri: "soap.beep://192.0.2.10".into(), ..Peer::new() };
     refused(odd.request("INVITE", 1, "Require: x\r\n", SDP), 416, None);
-    let bad = "Require: timer, 100rel\r\nContent-Type: text/odd\r\n";
-    refused(peer.request("INVITE", 1, bad, "x"), 420, Some((Name::Unsupported, "timer, 100rel")));
+    let bad = "Require: timer, 100rel, one, Two\r\nContent-Type: text/odd\r\n";
+    refused(peer.request("INVITE", 1, bad, "x"), 420, Some((Name::Unsupported, "one, Two")));
     let odd_body = "Content-Type: text/odd\r\nAccept: text/odd\r\n";
     refused(peer.request("INVITE", 1, odd_body, "x"), 415, Some((Name::Accept, "application/sdp")));
     refused(peer.request("INVITE", 1, "Content-Encoding: gzip\r\n", SDP), 415, Some((Name::Accept, "application/sdp")));
@@ -100,7 +100,8 @@ fn options() {
     bench.hear(peer.request("OPTIONS", 2, "", ""));
     for response in [outside, bench.last()] {
         assert_eq!(response.status(), Some(200));
-        for (name, value) in [(Name::Allow, ALLOW), (Name::Accept, "application/sdp"), (Name::Supported, "norefersub")]
+        for (name, value) in
+            [(Name::Allow, ALLOW), (Name::Accept, "application/sdp"), (Name::Supported, "100rel, timer, norefersub")]
         {
             assert_eq!(response.value(&name).as_deref(), Some(value));
         }

@@ -30,6 +30,9 @@ pub(crate) enum Purpose {
     Bye,
     Info,
     Refer,
+    Notify,
+    Prack,
+    Update,
 }
 
 /// What the core must hear.
