@@ -140,6 +140,7 @@ pub fn warnings(settings: &Settings, book: &Book) -> Vec<String> {
             warnings.push(format!("provider \"{}\": {why}", provider.name));
         }
     }
+    warnings.extend(settings.missing_secrets.iter().cloned());
     for plan in book.plans() {
         let provider = settings.provider(plan.provider.as_deref());
         warnings.extend(

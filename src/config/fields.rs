@@ -4,7 +4,7 @@
 //! key. What was asked for is remembered in [`Problems::asked`], from which tests prove that the documents list every field.
 
 use super::ConfigError;
-use super::document::{At, Node, Table, Value};
+use super::document::{At, Entry, Node, Table, Value};
 use super::suggest;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -244,6 +244,57 @@ impl<'p> Fields<'p> {
         Some(Found { value: texts, at: found.at, field: found.field })
     }
 
+    /// One string, or a list of them.
+    pub fn text_or_texts(&mut self, key: &'static str) -> Option<Found<Vec<Found<String>>>> {
+        let single = self
+            .table
+            .get(key)
+            .is_some_and(|entry| matches!(entry.node.value, Value::Text(_)) && !entry.node.at.environment);
+        if !single {
+            return self.texts(key);
+        }
+        let found = self.text(key)?;
+        Some(Found { at: found.at.clone(), field: found.field.clone(), value: vec![found] })
+    }
+
+    /// A list of integers in a range; from the environment: separated by commas.
+    pub fn numbers<N: TryFrom<i64>>(&mut self, key: &'static str, range: RangeInclusive<i64>) -> Option<Vec<N>> {
+        let found = self.take(key)?;
+        let items: Vec<Option<i64>> = match &found.value {
+            Value::Text(list) if found.at.environment => list.split(',').map(|part| part.trim().parse().ok()).collect(),
+            Value::List(items) => {
+                let number = |item: &Node| match item.value {
+                    Value::Integer(number) => Some(number),
+                    _ => None,
+                };
+                items.iter().map(number).collect()
+            }
+            _ => vec![None],
+        };
+        let all = items.len();
+        let good: Vec<N> =
+            items.into_iter().flatten().filter(|n| range.contains(n)).filter_map(|n| N::try_from(n).ok()).collect();
+        if good.len() == all {
+            return Some(good);
+        }
+        let message =
+            format!("is not a list of integers from {} to {}, like [{}]", range.start(), range.end(), range.end());
+        self.problems.add(found.error(message));
+        None
+    }
+
+    /// Lays a table under this one: what is not there is taken from it, tables key by key.
+    pub fn lay_under(&mut self, defaults: Table) {
+        merge_under(&mut self.table, defaults);
+    }
+
+    /// Dotted path (below this table) and place of every value that is still unread.
+    pub fn places(&self) -> Vec<(String, At)> {
+        let mut found = Vec::new();
+        collect_places(&self.table, "", &mut found);
+        found
+    }
+
     /// A sub-table; an empty one if it is not there, so that its defaults apply.
     pub fn table(&mut self, key: &'static str) -> Fields<'p> {
         self.table_if(key).unwrap_or_else(|| self.child(key, None, self.at.clone(), Table::new()))
@@ -356,6 +407,29 @@ impl Drop for Fields<'_> {
             // A variable made the whole table: name the variable, which is at the value.
             let at = if entry.node.at.environment { entry.node.at } else { entry.key_at };
             self.problems.add(at.error(&field, format!("unknown field; {hint}")));
+        }
+    }
+}
+
+fn merge_under(table: &mut Table, defaults: Table) {
+    for (key, entry) in defaults {
+        match (table.get_mut(&key).map(|entry| &mut entry.node.value), entry.node.value) {
+            (None, value) => {
+                let node = Node { at: entry.node.at, value };
+                table.insert(key, Entry { key_at: entry.key_at, node });
+            }
+            (Some(Value::Table(own)), Value::Table(under)) => merge_under(own, under),
+            (Some(_), _) => {}
+        }
+    }
+}
+
+fn collect_places(table: &Table, path: &str, found: &mut Vec<(String, At)>) {
+    for (key, entry) in table {
+        let path = join(path, key);
+        match &entry.node.value {
+            Value::Table(inner) => collect_places(inner, &path, found),
+            _ => found.push((path, entry.node.at.clone())),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Server settings, checked. Defaults work: no file at all = loopback, embedded Realtime server, `dialplans/`.
 
+mod parts;
 mod providers;
 mod read;
+mod sip;
+mod trunks;
 
 use super::ConfigError;
 use super::document::{At, Table};
@@ -11,8 +14,10 @@ use super::secret::SecretRef;
 pub use crate::cidr::Network;
 use crate::realtime::Endpoint;
 use crate::rtp::receiver::SourcePolicy;
+use crate::sip::Transport;
 use crate::sip::offer_answer::Codec;
-use std::collections::HashMap;
+use crate::trunk::Trunk;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,36 +34,69 @@ pub struct Settings {
     pub providers: Vec<Provider>,
     /// The provider of dialplans that name none: the first listed, else `embedded`.
     pub default_provider: String,
+    /// `[[trunk]]`, in the order of the file, which is the order of the rules. Without the one of `sip.peers`: see
+    /// [`Settings::all_trunks`].
+    pub trunks: Vec<Trunk>,
+    /// Where each field of each of them was written, for `explain`.
+    pub trunk_origins: Vec<TrunkOrigins>,
+    /// Secrets of trunks that could not be read, with why: a warning when checking, an error when starting.
+    pub missing_secrets: Vec<String>,
     /// No file was given.
     pub is_default: bool,
+}
+
+/// Where the fields of one trunk come from; a field that is not there has its default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrunkOrigins {
+    pub profile: Option<String>,
+    /// Dotted path → `voxtrunk.toml:12`, or `profile asterisk`.
+    pub fields: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct SipSettings {
     /// UDP and TCP on the same address. Default 127.0.0.1:5060. Port 0 = any free one.
     pub listen: SocketAddr,
+    /// Further addresses, when `sip.listen` is a list (IPv6 beside IPv4, several interfaces).
+    pub listen_also: Vec<SocketAddr>,
     /// The address in Via, Contact and SDP. Default: the listen address; required if that is unspecified (0.0.0.0).
     pub advertise: Option<IpAddr>,
+    /// The address of the other family, when `sip.advertise` is a list.
+    pub advertise_also: Option<IpAddr>,
+    /// `None`: nobody can call by TLS.
+    pub tls: Option<SipTls>,
+    /// The DNS server to ask; default those of the system.
+    pub dns_server: Option<SocketAddr>,
     /// Sources (networks) that may send requests; default loopback only. Others are dropped silently. The hosts of one entry
     /// may speak for one another in a dialog (A12).
     pub peers: Vec<Network>,
-    /// `[sip.tls]`; `None`: nobody can call by TLS.
-    pub tls: Option<SipTls>,
 }
 
-/// TLS for SIP (TRN-07, TRN-08). Files are PEM; they are read at the start and at each reload.
+impl SipSettings {
+    /// Every address to listen on, UDP and TCP.
+    pub fn listeners(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        std::iter::once(self.listen).chain(self.listen_also.iter().copied())
+    }
+    /// What others are told for a local address: `sip.advertise` of its family, else itself.
+    pub fn advertised(&self, local: IpAddr) -> IpAddr {
+        let same = |ip: &IpAddr| ip.is_ipv4() == local.is_ipv4();
+        self.advertise.filter(same).or(self.advertise_also.filter(same)).unwrap_or(local)
+    }
+}
+
+/// `[sip.tls]`: SIP over TLS (TRN-07, TRN-08). Files are PEM; they are read at the start and at each reload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SipTls {
-    /// A port of its own, 5061 by custom.
+    /// Default: the address of `sip.listen`, port 5061.
     pub listen: SocketAddr,
-    /// Our certificate, then those that signed it; and its key.
+    /// Chain and key, PEM. Shown to peers, and to trunks that ask for a certificate.
     pub certificate: PathBuf,
     pub key: PathBuf,
-    /// Authorities of the peers' certificates; `None`: none are asked for.
+    /// Roots that peers' certificates are checked against (mTLS); `None`: they are not asked for one.
     pub client_ca: Option<PathBuf>,
-    /// Whether a peer without a certificate is refused.
+    /// A peer without a certificate of `client_ca` is refused; else it is a peer without names.
     pub require_client_certificate: bool,
-    /// ALPN `sip`; off by default.
+    /// ALPN `sip`; off by default (TRN-08).
     pub alpn: bool,
 }
 
@@ -158,12 +196,15 @@ impl Settings {
         Settings {
             sip: SipSettings {
                 listen: SocketAddr::from(([127, 0, 0, 1], 5060)),
+                listen_also: Vec::new(),
                 advertise: None,
+                advertise_also: None,
+                tls: None,
+                dns_server: None,
                 peers: vec![
                     Network { addr: IpAddr::from([127, 0, 0, 0]), prefix: 8 },
                     Network { addr: Ipv6Addr::LOCALHOST.into(), prefix: 128 },
                 ],
-                tls: None,
             },
             media: MediaSettings {
                 listen: None,
@@ -189,8 +230,23 @@ impl Settings {
             dialplans: "dialplans".into(),
             providers: vec![providers::embedded()],
             default_provider: EMBEDDED.to_owned(),
+            trunks: Vec::new(),
+            trunk_origins: Vec::new(),
+            missing_secrets: Vec::new(),
             is_default: true,
         }
+    }
+
+    /// Every trunk in the order of the rules: `[[trunk]]`, then `sip.peers` as one named `peers` (if there are any). A trunk's
+    /// place is its [`TrunkId`](crate::sip::TrunkId).
+    pub fn all_trunks(&self) -> Vec<Trunk> {
+        let mut trunks = self.trunks.clone();
+        if !self.sip.peers.is_empty() {
+            let mut transports = vec![Transport::Udp, Transport::Tcp];
+            transports.extend(self.sip.tls.is_some().then_some(Transport::Tls));
+            trunks.push(Trunk::peers(self.sip.peers.clone(), transports));
+        }
+        trunks
     }
 
     pub fn provider(&self, name: Option<&str>) -> Option<&Provider> {

@@ -124,8 +124,11 @@ impl Server {
     /// [`Server::start`] with more than a plain server has.
     pub async fn start_with(settings: Settings, book: Book, options: ServerOptions) -> Result<Server, String> {
         let numbers = Numbers::new(book).map_err(|problems| problems.join("\n"))?;
+        if !settings.missing_secrets.is_empty() {
+            return Err(settings.missing_secrets.join("\n"));
+        }
         let tls = tls::sides(&settings)?;
-        let sockets = bind_sip_all(&[settings.sip.listen], &tls::listen(&settings))?;
+        let sockets = bind_sip_all(&settings.sip.listeners().collect::<Vec<_>>(), &tls::listen(&settings))?;
         let sip_tls = sockets.tls.first().map(|tls| tls.addr);
         let sip = sockets.plain.first().map(|plain| plain.addr).ok_or("no address to listen on")?;
         let settings = Arc::new(settings);

@@ -45,6 +45,8 @@ pub struct Trunk {
     pub targets: Vec<Uri>,
     /// Transports it may use, both ways.
     pub transports: Vec<Transport>,
+    /// For challenges to what we send it (INVITE, REGISTER, OPTIONS), and to nobody else (AUT-04).
+    pub credentials: Vec<Credentials>,
     /// The address in Via, Contact and SDP, when it is not `sip.advertise` (TRN-10).
     pub advertise: Option<IpAddr>,
     /// A name instead of it in Via and Contact (Teams).
@@ -73,8 +75,55 @@ pub struct Trunk {
     pub replaces: bool,
     /// Whether the peer takes REFER; without it a transfer is bridged here.
     pub transfers_by_refer: bool,
-    /// Callers (normalised numbers, or prefixes ending in `*`) that are refused with 603.
+    /// Callers (normalised numbers, prefixes ending in `*`, or `anonymous`) that are refused with 603.
     pub blocked: Vec<String>,
+}
+
+/// The name of the trunk that `sip.peers` makes.
+pub const PEERS: &str = "peers";
+
+impl Trunk {
+    /// A static trunk with every default, known by nothing yet.
+    pub fn new(name: &str) -> Trunk {
+        Trunk {
+            name: name.to_owned(),
+            kind: TrunkKind::Static,
+            identify: Identify::default(),
+            targets: Vec::new(),
+            transports: vec![Transport::Udp, Transport::Tcp],
+            credentials: Vec::new(),
+            advertise: None,
+            advertise_host: None,
+            tls: TlsPolicy::default(),
+            options: OptionsPolicy::default(),
+            media: TrunkMedia::default(),
+            timer: TimerPolicy::default(),
+            reliable: Reliable::default(),
+            limits: TrunkLimits::default(),
+            methods: vec![Method::Options, Method::Info, Method::Update, Method::Prack, Method::Refer, Method::Notify],
+            trusted: Vec::new(),
+            dialled: vec![DialledFrom::RequestUri, DialledFrom::To],
+            numbers: NumberRules::default(),
+            headers_in: Vec::new(),
+            headers_out: Vec::new(),
+            refer_to: Vec::new(),
+            redirects: Redirects::default(),
+            replaces: false,
+            transfers_by_refer: true,
+            blocked: Vec::new(),
+        }
+    }
+
+    /// What `sip.peers` means: whoever is in these networks, by any transport the server listens on.
+    pub fn peers(networks: Vec<Network>, transports: Vec<Transport>) -> Trunk {
+        let identify = Identify { sources: networks, ..Identify::default() };
+        Trunk { identify, transports, ..Trunk::new(PEERS) }
+    }
+
+    /// Whether it registers with its targets.
+    pub fn registers(&self) -> bool {
+        matches!(self.kind, TrunkKind::Register(_))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -90,7 +139,6 @@ pub struct Registration {
     pub aor: Uri,
     /// Asked for; default 600 s.
     pub expires: Duration,
-    pub credentials: Vec<Credentials>,
     /// Keepalive on the flow (TRN-06).
     pub keepalive: bool,
 }
@@ -98,6 +146,7 @@ pub struct Registration {
 /// How a request is known to be this trunk's. All that are given must hold, but for `user`, which also admits from elsewhere.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Identify {
+    /// Empty: the addresses of the targets, as they resolve ([`identify::Identifier::learn`]).
     pub sources: Vec<Network>,
     /// Source ports; empty: any.
     pub ports: Vec<u16>,
@@ -127,7 +176,7 @@ pub struct TlsPolicy {
     pub alpn: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OptionsPolicy {
     /// How often we ask each target whether it is there; `None`: never.
     pub every: Option<Duration>,
@@ -163,6 +212,12 @@ pub struct TrunkLimits {
     pub calls_per_caller: Option<usize>,
     /// What an INVITE beyond gets: 503 with Retry-After, 486 or 480 (OVL-01).
     pub refusal: u16,
+}
+
+impl Default for TrunkLimits {
+    fn default() -> TrunkLimits {
+        TrunkLimits { max_calls: None, calls_per_second: None, calls_per_caller: None, refusal: 503 }
+    }
 }
 
 /// A header that says who calls.

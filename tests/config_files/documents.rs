@@ -9,13 +9,13 @@ use voxtrunk::config::fields::Problems;
 use voxtrunk::config::settings::Settings;
 
 /// `#name = value` and `#[[table]]` switched on; prose comments (`# text`) stay.
-fn everything_switched_on(example: &str, ca_file: &Path) -> String {
+fn everything_switched_on(example: &str, pem_files: &Path) -> String {
     let switch_on = |line: &str| match line.strip_prefix('#') {
         Some(code) if code.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => code.to_owned(),
         _ => line.to_owned(),
     };
     let text: Vec<String> = example.lines().map(switch_on).collect();
-    text.join("\n").replace("/etc/voxtrunk/private-ca.pem", &ca_file.display().to_string())
+    text.join("\n").replace("/etc/voxtrunk/", &format!("{}/", pem_files.display()))
 }
 
 fn paths(table: &Table, prefix: &str, found: &mut BTreeSet<String>) {
@@ -38,15 +38,16 @@ fn paths(table: &Table, prefix: &str, found: &mut BTreeSet<String>) {
 
 #[test]
 fn the_example_settings_have_every_field_and_load_with_everything_on() {
-    let files = Files::new(&[("ca.pem", "")]);
+    let pem_files = ["private-ca.pem", "fullchain.pem", "privkey.pem", "peers-ca.pem", "client.pem", "client.key"];
+    let files = Files::new(&pem_files.map(|name| (name, "")));
     let example = std::fs::read_to_string(repository("voxtrunk.example.toml")).unwrap();
-    let text = everything_switched_on(&example, &files.path("ca.pem"));
+    let text = everything_switched_on(&example, files.root());
     let table = document::parse("example", &text).unwrap_or_else(|errors| panic!("{errors:#?}"));
     let mut shown = BTreeSet::new();
     paths(&table, "", &mut shown);
     let problems = Problems::default();
     let settings = Settings::from_table(&problems, "example", table);
-    assert_eq!(settings.providers.len(), 5);
+    assert_eq!((settings.providers.len(), settings.trunks.len()), (5, 2));
     assert_eq!(problems.asked(), shown, "fields the server reads (left) and fields the example shows (right)");
     problems.finish(()).unwrap_or_else(|errors| panic!("{errors:#?}"));
 }

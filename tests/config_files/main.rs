@@ -7,4 +7,5 @@ mod dialplans;
 mod documents;
 mod mutations;
 mod settings;
+mod trunks;
 mod world;

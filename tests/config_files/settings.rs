@@ -10,19 +10,19 @@ use voxtrunk::realtime::{DialectKind, ProviderKind};
 use voxtrunk::rtp::receiver::SourcePolicy;
 use voxtrunk::sip::offer_answer::Codec;
 
-fn load(text: &str, variables: &[(&str, &str)]) -> (Files, Result<Settings, Vec<ConfigError>>) {
+pub fn load(text: &str, variables: &[(&str, &str)]) -> (Files, Result<Settings, Vec<ConfigError>>) {
     let files = Files::new(&[("v.toml", text)]);
     let variables: HashMap<String, String> = variables.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     let result = Settings::load_with(Some(&files.path("v.toml")), variables);
     (files, result)
 }
 
-fn loaded(text: &str, variables: &[(&str, &str)]) -> Settings {
+pub fn loaded(text: &str, variables: &[(&str, &str)]) -> Settings {
     let (files, result) = load(text, variables);
     result.unwrap_or_else(|errors| panic!("{:#?}", files.lines::<()>(Err(errors))))
 }
 
-fn refused(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
+pub fn refused(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
     let (files, result) = load(text, variables);
     files.lines(result)
 }
@@ -115,8 +115,8 @@ log_format = "jsn"
             "v.toml:1:1: dialplan: unknown field; did you mean \"dialplans\"?",
             "v.toml:3:10: sip.listen: listens on all addresses, so sip.advertise is required: add advertise = \
              \"the address the PBX or trunk reaches us at\"",
-            "v.toml:4:9: sip.peers: is empty, so nobody could call: list the networks of your PBX or trunk, like \
-             [\"192.0.2.0/24\"]",
+            "v.toml:4:9: sip.peers: is empty and there is no [[trunk]], so nobody could call: list the networks of your \
+             PBX or trunk, like [\"192.0.2.0/24\"]",
             "v.toml:6:12: media.port_min: 20001 is odd, but RTP takes even ports: use 20002",
             "v.toml:7:12: media.port_max: 20010 is even, so its RTCP port would be outside the range: use 20011",
             "v.toml:8:12: media.ptime_ms: 25 is not a packet length of G.711: use 10, 20, 30, 40 or 60",

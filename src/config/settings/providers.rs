@@ -1,11 +1,11 @@
 //! `[[provider]]`: where Realtime sessions are opened, per kind of service.
 
+use super::parts::existing;
 use super::{EMBEDDED, Provider};
 use crate::config::fields::{Fields, Found};
 use crate::config::secret::SecretRef;
 use crate::config::url::Url;
 use crate::realtime::{DialectKind, Endpoint, ProviderKind};
-use std::path::PathBuf;
 use std::time::Duration;
 
 const KINDS: [(&str, ProviderKind); 4] = [
@@ -76,7 +76,7 @@ fn provider(fields: &mut Fields<'_>) -> Option<Provider> {
     let model = fields.words("model", 128);
     let api_version = fields.words("api_version", 64);
     provider.key = key(fields);
-    provider.ca_file = ca_file(fields);
+    provider.ca_file = existing(fields, "ca_file");
     provider.connect_timeout = timeout(fields, "connect_timeout_ms", CONNECT_TIMEOUT);
     provider.ready_timeout = timeout(fields, "ready_timeout_ms", READY_TIMEOUT);
 
@@ -193,7 +193,7 @@ fn require_key(fields: &Fields<'_>, example: &str) {
 }
 
 /// Names are labels of metrics and logs.
-fn label(fields: &Fields<'_>, name: Found<String>) -> String {
+pub fn label(fields: &Fields<'_>, name: Found<String>) -> String {
     if !name.value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_' || b == b'.') {
         fields.problems.add(name.error("may have letters, digits, \"-\", \"_\" and \".\" only: rename it"));
     }
@@ -203,14 +203,6 @@ fn label(fields: &Fields<'_>, name: Found<String>) -> String {
 fn key(fields: &mut Fields<'_>) -> Option<SecretRef> {
     let found = fields.text("key")?;
     SecretRef::parse(&found.value).map_err(|message| fields.problems.add(found.error(message))).ok()
-}
-
-fn ca_file(fields: &mut Fields<'_>) -> Option<PathBuf> {
-    let found = fields.words("ca_file", 4096)?;
-    if let Err(error) = std::fs::metadata(&found.value) {
-        fields.problems.add(found.error(format!("{} cannot be read: {error}", found.value)));
-    }
-    Some(found.value.into())
 }
 
 fn timeout(fields: &mut Fields<'_>, key: &'static str, default: Duration) -> Duration {

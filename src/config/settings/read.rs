@@ -1,14 +1,11 @@
 //! The tables of the settings file, field by field. Defaults are [`Settings::defaults`].
 
-use super::providers;
-use super::{LogFormat, MediaSettings, Network, ObserveSettings, Settings, SipSettings};
+use super::parts::{codecs, networks, parsed, path, ptime_ms, set, source_policy};
+use super::{LogFormat, MediaSettings, ObserveSettings, Settings};
+use super::{providers, sip, trunks};
 use crate::config::document::{At, Table};
-use crate::config::fields::{Fields, Found, Problems};
-use crate::rtp::receiver::SourcePolicy;
-use crate::sip::offer_answer::Codec;
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
-use std::str::FromStr;
+use crate::config::fields::{Fields, Problems};
+use std::net::IpAddr;
 use std::time::Duration;
 
 pub fn settings(problems: &Problems, at: At, table: Table) -> Settings {
@@ -17,7 +14,7 @@ pub fn settings(problems: &Problems, at: At, table: Table) -> Settings {
     if let Some(path) = path(&mut fields, "dialplans") {
         settings.dialplans = path;
     }
-    sip(fields.table("sip"), &mut settings.sip);
+    let nobody = sip::read(fields.table("sip"), &mut settings.sip);
     media(fields.table("media"), &mut settings.media);
     limits(&mut fields, &mut settings);
     observe(fields.table("observe"), &mut settings.observe);
@@ -25,41 +22,11 @@ pub fn settings(problems: &Problems, at: At, table: Table) -> Settings {
     if let Some(first) = settings.providers.first() {
         settings.default_provider = first.name.clone();
     }
+    trunks::read(&mut fields, &mut settings);
+    if let Some(nobody) = nobody.filter(|_| settings.trunks.is_empty()) {
+        problems.add(nobody);
+    }
     settings
-}
-
-fn sip(mut fields: Fields<'_>, sip: &mut SipSettings) {
-    let listen = parsed::<SocketAddr>(&mut fields, "listen", "an address with port, like \"192.0.2.10:5060\"");
-    let advertise = parsed::<IpAddr>(&mut fields, "advertise", "an IP address without port, like \"192.0.2.10\"");
-    if let Some(listen) = &listen {
-        sip.listen = listen.value;
-    }
-    match advertise {
-        Some(advertise) if advertise.value.is_unspecified() => {
-            let message = "is not an address that others can send to: write the one the PBX or trunk reaches us at";
-            fields.problems.add(advertise.error(message));
-        }
-        Some(advertise) if advertise.value.is_ipv4() != sip.listen.is_ipv4() => {
-            let message = format!("is not of the same family as sip.listen ({}): use one of the same", sip.listen);
-            fields.problems.add(advertise.error(message));
-        }
-        Some(advertise) => sip.advertise = Some(advertise.value),
-        None => {
-            if let Some(listen) = listen.filter(|listen| listen.value.ip().is_unspecified()) {
-                let message = "listens on all addresses, so sip.advertise is required: \
-                               add advertise = \"the address the PBX or trunk reaches us at\"";
-                fields.problems.add(listen.error(message));
-            }
-        }
-    }
-    if let Some(peers) = networks(&mut fields, "peers") {
-        if peers.value.is_empty() {
-            let message =
-                "is empty, so nobody could call: list the networks of your PBX or trunk, like [\"192.0.2.0/24\"]";
-            fields.problems.add(peers.error(message));
-        }
-        sip.peers = peers.value;
-    }
 }
 
 fn media(mut fields: Fields<'_>, media: &mut MediaSettings) {
@@ -68,17 +35,10 @@ fn media(mut fields: Fields<'_>, media: &mut MediaSettings) {
     set(&mut media.port_min, fields.number("port_min", 1024..=65534));
     set(&mut media.port_max, fields.number("port_max", 1025..=65535));
     port_range(&fields, media);
-    codecs(&mut fields, media);
+    set(&mut media.codecs, codecs(&mut fields));
     set(&mut media.prefer_local_order, fields.flag("prefer_local_order"));
-    if let Some(ptime) = fields.number::<u32>("ptime_ms", 10..=60) {
-        if [10, 20, 30, 40, 60].contains(&ptime) {
-            media.ptime_ms = ptime;
-        } else {
-            fields.problem("ptime_ms", format!("{ptime} is not a packet length of G.711: use 10, 20, 30, 40 or 60"));
-        }
-    }
-    let policies = [("strict", SourcePolicy::Strict), ("latch", SourcePolicy::Latch), ("nat", SourcePolicy::Nat)];
-    set(&mut media.source_policy, fields.choice("source_policy", &policies).map(|found| found.value));
+    set(&mut media.ptime_ms, ptime_ms(&mut fields));
+    set(&mut media.source_policy, source_policy(&mut fields));
     set(&mut media.networks, networks(&mut fields, "networks").map(|found| found.value));
     set(&mut media.reorder_wait, fields.number("reorder_wait_ms", 0..=200).map(Duration::from_millis));
     set(&mut media.append_ms, fields.number("append_ms", 20..=100));
@@ -101,28 +61,6 @@ fn port_range(fields: &Fields<'_>, media: &MediaSettings) {
     }
     if min >= max {
         fields.problem("port_max", format!("{max} is not above port_min ({min}): give the range at least two ports"));
-    }
-}
-
-fn codecs(fields: &mut Fields<'_>, media: &mut MediaSettings) {
-    let Some(list) = fields.texts("codecs") else { return };
-    let mut codecs = Vec::new();
-    for name in &list.value {
-        match name.value.to_ascii_uppercase().as_str() {
-            "PCMU" => codecs.push(Codec::Pcmu),
-            "PCMA" => codecs.push(Codec::Pcma),
-            _ => fields.problems.add(name.error("is not known: use \"PCMU\" and \"PCMA\"")),
-        }
-    }
-    let all_known = codecs.len() == list.value.len();
-    if !all_known {
-        // Complained about above.
-    } else if codecs.is_empty() {
-        fields.problems.add(list.error("names no codec: use [\"PCMU\", \"PCMA\"], best first"));
-    } else if codecs.len() > 2 || (codecs.len() == 2 && codecs.first() == codecs.last()) {
-        fields.problems.add(list.error("names a codec twice: list each once"));
-    } else {
-        media.codecs = codecs;
     }
 }
 
@@ -159,40 +97,4 @@ fn observe(mut fields: Fields<'_>, observe: &mut ObserveSettings) {
     set(&mut observe.transcripts, path(&mut fields, "transcripts"));
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     set(&mut observe.log_format, fields.choice("log_format", &formats).map(|found| found.value));
-}
-
-fn set<T>(slot: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *slot = value;
-    }
-}
-
-fn path(fields: &mut Fields<'_>, key: &'static str) -> Option<PathBuf> {
-    fields.words(key, 4096).map(|found| found.value.into())
-}
-
-/// A text that must parse; `expected` completes "is not …".
-fn parsed<T: FromStr>(fields: &mut Fields<'_>, key: &'static str, expected: &str) -> Option<Found<T>> {
-    let Found { value, at, field } = fields.text(key)?;
-    match value.trim().parse() {
-        Ok(value) => Some(Found { value, at, field }),
-        Err(_) => {
-            let value = crate::config::fields::shorten(&value);
-            fields.problems.add(at.error(&field, format!("\"{value}\" is not {expected}")));
-            None
-        }
-    }
-}
-
-fn networks(fields: &mut Fields<'_>, key: &'static str) -> Option<Found<Vec<Network>>> {
-    let list = fields.texts(key)?;
-    let mut networks = Vec::new();
-    for text in &list.value {
-        match Network::parse(&text.value) {
-            Ok(network) => networks.push(network),
-            Err(message) => fields.problems.add(text.error(message)),
-        }
-    }
-    // Bad entries have been complained about; do not complain about emptiness on top.
-    (networks.len() == list.value.len()).then_some(Found { value: networks, at: list.at, field: list.field })
 }
