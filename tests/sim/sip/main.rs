@@ -1,7 +1,7 @@
 //! The SIP user agent in virtual time: no sockets, no sleeps.
 //!
 //! `transactions`, `callee`, `caller`, `dialogs`, `reinvites`, `races`, `transfer`: one user agent against messages written by hand, exact times.
-//! `resolving`: RFC 3263 against scripted zones. `torture`: RFC 4475 at the user agent. `network`: two user agents joined by a bad network, many seeds. `programs`: random
+//! `registering`: the registration machine against a scripted registrar. `resolving`: RFC 3263 against scripted zones. `torture`: RFC 4475 at the user agent. `network`: two user agents joined by a bad network, many seeds. `programs`: random
 //! programs of messages, time and commands; nothing may stay and nothing may happen twice.
 
 mod callee;
@@ -11,6 +11,7 @@ mod kit;
 mod network;
 mod programs;
 mod races;
+mod registering;
 mod reinvites;
 mod resolving;
 mod torture;
