@@ -70,6 +70,18 @@ pub struct SipSettings {
     /// Sources (networks) that may send requests; default loopback only. Others are dropped silently. The hosts of one entry
     /// may speak for one another in a dialog (A12).
     pub peers: Vec<Network>,
+    /// What requests of no trunk get (A1).
+    pub unknown_sources: UnknownSources,
+}
+
+/// What a request that no trunk knows gets, whatever it asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownSources {
+    /// Nothing.
+    #[default]
+    Silent,
+    /// 403.
+    Forbidden,
 }
 
 impl SipSettings {
@@ -127,6 +139,8 @@ pub struct MediaSettings {
 pub struct LimitSettings {
     pub max_calls: usize,
     pub calls_per_second: u32,
+    /// No new calls while the process uses more of all cores (S11); 100 = whatever it uses.
+    pub max_cpu_percent: u32,
     /// SIGTERM: how long running calls may go on.
     pub drain: Duration,
 }
@@ -205,6 +219,7 @@ impl Settings {
                     Network { addr: IpAddr::from([127, 0, 0, 0]), prefix: 8 },
                     Network { addr: Ipv6Addr::LOCALHOST.into(), prefix: 128 },
                 ],
+                unknown_sources: UnknownSources::default(),
             },
             media: MediaSettings {
                 listen: None,
@@ -220,7 +235,12 @@ impl Settings {
                 port_quarantine: Duration::from_secs(30),
                 workers: one_a_core(),
             },
-            limits: LimitSettings { max_calls: 200, calls_per_second: 20, drain: Duration::from_secs(600) },
+            limits: LimitSettings {
+                max_calls: 200,
+                calls_per_second: 20,
+                max_cpu_percent: 85,
+                drain: Duration::from_secs(600),
+            },
             observe: ObserveSettings {
                 listen: Some(SocketAddr::from(([127, 0, 0, 1], 9090))),
                 cdr: Some("cdr.jsonl".into()),

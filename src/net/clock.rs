@@ -14,6 +14,12 @@ pub fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64
 }
 
+/// What all threads of this process have used of the CPUs.
+pub fn process_cpu() -> Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(used.tv_sec.try_into().unwrap_or(0), used.tv_nsec.try_into().unwrap_or(0))
+}
+
 /// Sleeps to an absolute instant (the media worker's tick); returns at once when it has passed.
 #[expect(clippy::disallowed_methods, reason = "the media worker's tick is the one thread that sleeps")]
 pub fn sleep_until(when: Instant) {

@@ -20,6 +20,8 @@ pub struct Cdr {
     /// Our id of the call, in every log line too.
     pub call: String,
     pub sip_call_id: String,
+    /// Name of the trunk it came by.
+    pub trunk: Option<String>,
     pub source: String,
     pub caller: String,
     pub dialled: String,
@@ -47,6 +49,14 @@ pub struct Cdr {
     /// Number of digits received; never the digits.
     pub dtmf_digits: u32,
     pub tokens: TokenRecord,
+    /// Further INVITEs that were refused in the same second, on the same trunk, for the same cause, and share this record.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub folded: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// Receive side.

@@ -1,7 +1,8 @@
-//! `/metrics` and `/healthz` (door of crate axum in the server). Loopback unless configured otherwise; no secrets, no admin
+//! `/metrics`, `/healthz` and `/trunks` (door of crate axum in the server). Loopback unless configured otherwise; no secrets, no admin
 //! (attack A23).
 
 use super::metrics::Metrics;
+use super::trunks::TrunkBoard;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
@@ -29,9 +30,11 @@ impl Health {
 }
 
 /// Serves until its task is dropped. `net` binds the listener, `server` spawns this.
-pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health, trunks: TrunkBoard) -> std::io::Result<()> {
+    let json = [(header::CONTENT_TYPE, "application/json")];
     let content_type = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
     let app = Router::new()
+        .route("/trunks", get(move || async move { (json, trunks.json()) }))
         .route("/metrics", get(move || async move { (content_type, metrics.encode()) }))
         .route("/healthz", get(move || async move { health.report() }));
     axum::serve(listener, app).await
@@ -40,6 +43,7 @@ pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health) -> s
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::trunks::TrunkState;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     async fn ask(addr: std::net::SocketAddr, path: &str) -> String {
@@ -60,7 +64,11 @@ mod tests {
         let addr = listener.local_addr().expect("bound");
         let (metrics, health) = (Metrics::new(), Health::default());
         metrics.invite("accepted");
-        tokio::spawn(serve(listener, metrics.clone(), health.clone()));
+        let trunks = TrunkBoard::default();
+        tokio::spawn(serve(listener, metrics.clone(), health.clone(), trunks.clone()));
+        trunks.write(vec![TrunkState { name: "carrier".into(), calls: 3, ..TrunkState::default() }]);
+        let page = ask(addr, "/trunks").await;
+        assert!(page.contains("application/json") && page.contains("\"name\": \"carrier\""), "{page}");
         let page = ask(addr, "/metrics").await;
         assert!(page.starts_with("HTTP/1.1 200") && page.contains("application/openmetrics-text"), "{page}");
         assert!(page.contains("voxtrunk_invites_total{result=\"accepted\"} 1"), "{page}");

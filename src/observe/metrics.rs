@@ -18,6 +18,9 @@ type Label = [(&'static str, &'static str); 1];
 /// For words that come out of a record or a file.
 type OwnedLabel = [(&'static str, String); 1];
 type ToolLabels = [(&'static str, String); 2];
+/// Trunks and targets are names of the settings.
+type TrunkLabel = [(&'static str, String); 1];
+type TrunkLabels = [(&'static str, String); 2];
 type HistogramFamily<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// Seconds. Turn-taking is felt between 0.3 and 3 s.
@@ -53,6 +56,10 @@ pub struct Metrics {
     fallbacks: Family<Label, Counter>,
     tick_lag: Histogram,
     records: Family<Label, Counter>,
+    trunk_calls: Family<TrunkLabel, Gauge>,
+    trunk_invites: Family<TrunkLabels, Counter>,
+    trunk_registered: Family<TrunkLabel, Gauge>,
+    trunk_target_up: Family<TrunkLabels, Gauge>,
 }
 
 impl Default for Metrics {
@@ -84,6 +91,10 @@ impl Metrics {
             fallbacks: Family::default(),
             tick_lag: histogram(&LAG_BUCKETS),
             records: Family::default(),
+            trunk_calls: Family::default(),
+            trunk_invites: Family::default(),
+            trunk_registered: Family::default(),
+            trunk_target_up: Family::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         metrics
@@ -112,6 +123,10 @@ impl Metrics {
         r.register("fallbacks", "Calls that went another way because the Realtime side failed", self.fallbacks.clone());
         r.register_with_unit("tick_lag", "How late media ticks began", s(), self.tick_lag.clone());
         r.register("records", "Call records and transcripts, by what became of them", self.records.clone());
+        r.register("trunk_calls_active", "Calls that have not ended, by trunk", self.trunk_calls.clone());
+        r.register("trunk_invites", "INVITEs received, by trunk and result", self.trunk_invites.clone());
+        r.register("trunk_registered", "1 while our registration is good", self.trunk_registered.clone());
+        r.register("trunk_target_up", "1 while a target answers OPTIONS", self.trunk_target_up.clone());
         r
     }
 
@@ -206,6 +221,22 @@ impl Metrics {
     /// A media worker's tick began this much after its time.
     pub fn tick_lag(&self, lag: Duration) {
         self.tick_lag.observe(lag.as_secs_f64());
+    }
+    /// Calls of a trunk that have not ended.
+    pub fn trunk_calls(&self, trunk: &str, calls: usize) {
+        let calls = i64::try_from(calls).unwrap_or(i64::MAX);
+        self.trunk_calls.get_or_create(&[("trunk", trunk.to_owned())]).set(calls);
+    }
+    /// As [`Metrics::invite`], by trunk.
+    pub fn trunk_invite(&self, trunk: &str, result: &str) {
+        self.trunk_invites.get_or_create(&[("trunk", trunk.to_owned()), ("result", result.to_owned())]).inc();
+    }
+    pub fn trunk_registered(&self, trunk: &str, registered: bool) {
+        self.trunk_registered.get_or_create(&[("trunk", trunk.to_owned())]).set(registered.into());
+    }
+    pub fn trunk_target_up(&self, trunk: &str, target: &str, up: bool) {
+        let labels = [("trunk", trunk.to_owned()), ("target", target.to_owned())];
+        self.trunk_target_up.get_or_create(&labels).set(up.into());
     }
     /// `written`, `delayed` (kept and tried again), `spilled` (into the log instead of the file).
     pub fn record(&self, result: &'static str) {

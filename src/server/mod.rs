@@ -5,6 +5,9 @@
 //! | `signalling/` | the task that owns the user agent, the SIP sockets and the routes to the workers |
 //! | `media_worker/` | plain threads with a 5 ms tick that own the calls |
 //! | `gate`, `bucket` | what may be parsed at all |
+//! | `trunks` | the trunks as the parts use them |
+//! | `probe` | whether a target is there |
+//! | `load`, `refusals` | whether this machine keeps up; one record an INVITE, even in a flood |
 //! | `admission` | whether a new call may come in |
 //! | `outbound` | where calls of ours go, and as whom |
 //! | `dialled` | number and caller of an INVITE |
@@ -20,14 +23,19 @@ mod admission;
 mod bucket;
 mod dialled;
 mod gate;
+mod load;
 mod media_worker;
 mod notes;
 mod numbers;
 mod outbound;
+mod probe;
 mod providers;
+mod refusals;
+mod rules;
 mod shutdown;
 mod signalling;
 mod tls;
+mod trunks;
 
 use crate::config::book::Book;
 use crate::config::settings::Settings;
@@ -38,9 +46,10 @@ use crate::net::{clock, entropy};
 use crate::observe::http::{self, Health};
 use crate::observe::metrics::Metrics;
 use crate::observe::records::{RecordSender, records};
+use crate::observe::trunks::TrunkBoard;
 use crate::realtime_sim::Sim;
 use crate::sip::Transport;
-use crate::sip::user_agent::{UaConfig, UaCounts, UaTrunk, UserAgent};
+use crate::sip::user_agent::{UaConfig, UaCounts, UserAgent};
 use crate::tools::http::HttpRunner;
 use media_worker::{Worker, WorkerParams, WorkerStats};
 use notes::Notes;
@@ -56,6 +65,7 @@ use std::thread::JoinHandle;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use trunks::{Listening, Trunks};
 
 /// Reports of all workers that may wait; beyond, they wait in the workers.
 const REPORTS: usize = 4096;
@@ -131,6 +141,7 @@ impl Server {
         let sockets = bind_sip_all(&settings.sip.listeners().collect::<Vec<_>>(), &tls::listen(&settings))?;
         let sip_tls = sockets.tls.first().map(|tls| tls.addr);
         let sip = sockets.plain.first().map(|plain| plain.addr).ok_or("no address to listen on")?;
+        let listening = listening(&sockets);
         let settings = Arc::new(settings);
         let mut random = entropy::rng();
         let metrics = Metrics::new();
@@ -141,8 +152,10 @@ impl Server {
         let mut tasks = JoinSet::new();
         let health = Health::default();
         let mut services = JoinSet::new();
-        let metrics_addr = start_http(&settings, &metrics, &health, &mut services)?;
+        let board = TrunkBoard::default();
+        let metrics_addr = start_http(&settings, &metrics, &health, &board, &mut services)?;
         services.spawn(tls::watch_expiry(tls.clone()));
+        let trunks = Trunks::new(&settings, listening, &mut random);
         let (reports_in, reports) = mpsc::channel(REPORTS);
         let tools = HttpRunner::new()?;
         let mut workers = Vec::new();
@@ -161,7 +174,9 @@ impl Server {
         let (requests, requests_out) = mpsc::channel(REQUESTS);
         let (calls_in, calls) = watch::channel(0);
         let parts = Parts {
-            user_agent: user_agent(&settings, sip, sip_tls, random.random()),
+            user_agent: user_agent(&settings, &trunks, random.random()),
+            trunks,
+            board,
             ports: ports(&settings, sip, random.random()),
             transport: transport(sockets, tls.clone(), &notes)?,
             numbers: Arc::new(numbers),
@@ -273,18 +288,16 @@ impl Server {
     }
 }
 
-/// The address in Via, Contact and SDP.
-fn advertised(settings: &Settings, sip: SocketAddr) -> SocketAddr {
-    SocketAddr::new(settings.sip.advertise.unwrap_or_else(|| sip.ip()), sip.port())
+/// The addresses of all sockets, as they are bound.
+fn listening(sockets: &SipSockets) -> Listening {
+    let plain = sockets.plain.iter().flat_map(|both| [(Transport::Udp, both.addr), (Transport::Tcp, both.addr)]);
+    plain.chain(sockets.tls.iter().map(|tls| (Transport::Tls, tls.addr))).collect()
 }
 
-fn user_agent(settings: &Settings, sip: SocketAddr, tls: Option<SocketAddr>, seed: u64) -> UserAgent {
-    let plain = advertised(settings, sip);
-    let mut addresses = vec![(Transport::Udp, plain), (Transport::Tcp, plain)];
-    addresses.extend(tls.map(|tls| (Transport::Tls, advertised(settings, tls))));
+fn user_agent(settings: &Settings, trunks: &Trunks, seed: u64) -> UserAgent {
     UserAgent::new(UaConfig {
         seed,
-        trunks: vec![UaTrunk::new(settings.sip.peers.clone(), addresses, "voxtrunk")],
+        trunks: trunks.user_agent(),
         max_sessions: settings.limits.max_calls.saturating_add(SPARE_SESSIONS),
         max_transactions: MAX_TRANSACTIONS,
     })
@@ -312,15 +325,16 @@ fn start_http(
     settings: &Settings,
     metrics: &Metrics,
     health: &Health,
+    trunks: &TrunkBoard,
     tasks: &mut JoinSet<()>,
 ) -> Result<Option<SocketAddr>, String> {
     let Some(listen) = settings.observe.listen else { return Ok(None) };
     let listener = bind_http(listen)?;
     let addr = listener.local_addr().map_err(|e| e.to_string())?;
     let listener = tokio::net::TcpListener::from_std(listener).map_err(|e| e.to_string())?;
-    let (metrics, health) = (metrics.clone(), health.clone());
+    let (metrics, health, trunks) = (metrics.clone(), health.clone(), trunks.clone());
     tasks.spawn(async move {
-        if let Err(error) = http::serve(listener, metrics, health).await {
+        if let Err(error) = http::serve(listener, metrics, health, trunks).await {
             tracing::error!(%error, "metrics and health are gone");
         }
     });

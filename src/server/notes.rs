@@ -45,14 +45,16 @@ impl Notes {
     /// A call was taken in.
     pub fn call_started(&self, record: &Cdr) {
         self.metrics.invite("accepted");
+        self.metrics.trunk_invite(record.trunk.as_deref().unwrap_or_default(), "accepted");
         self.metrics.call_started();
         let plan = record.dialplan.as_deref().unwrap_or_default();
         tracing::info!(call = %record.call, source = %record.source, dialplan = plan, "incoming call");
     }
 
     /// An INVITE was refused before there was a call; `result` is the cause of its record.
-    pub fn refused(&self, result: &'static str) {
+    pub fn refused(&self, trunk: &str, result: &'static str) {
         self.metrics.invite(result);
+        self.metrics.trunk_invite(trunk, result);
     }
 
     /// A call is over; its record is [`Notes::ended`]'s.
@@ -81,16 +83,35 @@ impl Notes {
         self.metrics.tick_lag(lag);
     }
 
-    /// Something from outside `sip.peers` was dropped, unread.
+    /// Something of no trunk was dropped.
     pub fn foreign(&self, source: SocketAddr) {
         self.metrics.sip_dropped("foreign_source");
-        tracing::debug!(%source, "dropped: not in sip.peers");
+        tracing::debug!(%source, "dropped: of no trunk");
     }
 
     /// A source sends more than its budget; the message was dropped, unread.
     pub fn too_fast(&self, source: SocketAddr) {
         self.metrics.sip_dropped("rate");
         tracing::debug!(%source, "dropped: too many messages");
+    }
+
+    /// A source guessed passwords.
+    pub fn locked_out(&self, source: SocketAddr) {
+        self.metrics.sip_dropped("locked_out");
+        tracing::warn!(%source, "dropped: too many wrong passwords; it is heard again in ten minutes");
+    }
+
+    /// The gate for new calls opened or shut.
+    pub fn load(&self, shut: Option<&'static str>, cpu_percent: u32) {
+        match shut {
+            Some(gate) => tracing::warn!(gate, cpu_percent, "too busy: no new calls for now"),
+            None => tracing::info!(cpu_percent, "new calls are taken again"),
+        }
+    }
+
+    /// A trunk's calls, for the gauges.
+    pub fn trunk_calls(&self, trunk: &str, calls: usize) {
+        self.metrics.trunk_calls(trunk, calls);
     }
 
     /// A peer opens more connections than it may.

@@ -68,6 +68,7 @@ fn limits(fields: &mut Fields<'_>, settings: &mut Settings) {
     let mut table = fields.table("limits");
     set(&mut settings.limits.max_calls, table.number("max_calls", 1..=100_000));
     set(&mut settings.limits.calls_per_second, table.number("calls_per_second", 1..=10_000));
+    set(&mut settings.limits.max_cpu_percent, table.number("max_cpu_percent", 10..=100));
     set(&mut settings.limits.drain, table.number("drain_secs", 0..=86_400).map(Duration::from_secs));
     let pairs = (usize::from(settings.media.port_max) + 1).saturating_sub(usize::from(settings.media.port_min)) / 2;
     let judged = !fields.problems.has(&["media.port_min", "media.port_max", "limits.max_calls"]);

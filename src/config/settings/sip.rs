@@ -1,7 +1,7 @@
 //! `[sip]` and `[sip.tls]`: where we listen, what we tell others, who may call.
 
 use super::parts::{existing, networks, parsed, set};
-use super::{SipSettings, SipTls};
+use super::{SipSettings, SipTls, UnknownSources};
 use crate::config::ConfigError;
 use crate::config::fields::{Fields, Found, shorten};
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +23,8 @@ pub fn read(mut fields: Fields<'_>, sip: &mut SipSettings) -> Option<ConfigError
         )
     });
     set(&mut sip.peers, peers.map(|found| found.value));
+    let answers = [("silent", UnknownSources::Silent), ("forbidden", UnknownSources::Forbidden)];
+    set(&mut sip.unknown_sources, fields.choice("unknown_sources", &answers).map(|found| found.value));
     let dns = parsed::<SocketAddr>(&mut fields, "dns_server", "an address with port, like \"192.0.2.53:53\"");
     sip.dns_server = dns.map(|found| found.value);
     if let Some(table) = fields.table_if("tls") {

@@ -1,15 +1,19 @@
-//! What happens to a message before the user agent sees it: gate, keepalives, parsing.
+//! What happens to a message before the user agent sees it: gate, parsing, trunk, digest, admission.
 //!
-//! In: [`SipInput`]s of the transport. Out: requests and responses given to the user agent with their trunk.
+//! In: [`SipInput`]s of the transport. Out: requests and responses given to the user agent with their trunk; refusals that leave no state.
 
-use super::super::gate::{Dropped, Gate, Share};
+use super::super::gate::{Dropped, Gate};
+use super::super::rules::{Facts, Identifier, Verdict};
+use super::super::trunks::Trunks;
 use super::Signalling;
+use super::challenges::Challenges;
 use super::transport::{Arrival, Came, SipInput};
-use crate::config::settings::Settings;
+use crate::config::settings::UnknownSources;
 use crate::net::clock;
-use crate::sip::TrunkId;
-use crate::sip::message::Message;
-use std::net::SocketAddr;
+use crate::sip::headers::Name;
+use crate::sip::message::{Message, Method};
+use crate::sip::{Flow, TrunkId};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 /// Datagrams taken in one turn of the loop.
@@ -18,18 +22,32 @@ const BATCH: usize = 64;
 /// The state before the user agent.
 pub struct Front {
     gate: Gate,
+    identifier: Identifier,
+    challenges: Challenges,
+    unknown: UnknownSources,
     /// Messages and connections of nobody we know.
     foreign: u64,
 }
 
 impl Front {
-    pub fn new(now: Instant, settings: &Settings) -> Front {
-        let share = Share { networks: settings.sip.peers.clone(), calls_per_second: settings.limits.calls_per_second };
-        Front { gate: Gate::new(now, vec![share], false), foreign: 0 }
+    pub fn new(now: Instant, trunks: &Trunks, unknown: UnknownSources, secret: [u8; 32]) -> Front {
+        let strangers = trunks.have_strangers() || unknown == UnknownSources::Forbidden;
+        Front {
+            gate: Gate::new(now, trunks.shares(), strangers),
+            identifier: trunks.identifier(),
+            challenges: Challenges::new(trunks, secret),
+            unknown,
+            foreign: 0,
+        }
     }
 
     pub fn foreign(&self) -> u64 {
         self.foreign
+    }
+
+    /// The source is a trunk's: it answered us there, or proved it.
+    pub fn welcome(&mut self, now: Instant, source: IpAddr, trunk: TrunkId) {
+        self.gate.welcome(now, source, usize::from(trunk.0));
     }
 
     fn dropped(&mut self, why: Dropped, source: SocketAddr, notes: &super::Notes) -> bool {
@@ -80,9 +98,107 @@ impl Signalling {
     }
 
     fn arrived(&mut self, now: Instant, arrival: Arrival) {
+        let flow = arrival.flow;
         let message = Message::parse(arrival.bytes, arrival.framing);
-        self.parts.user_agent.handle_message(now, arrival.flow, Some(TrunkId(0)), message);
+        let origin = match &message {
+            Ok(request) if request.is_request() => match self.origin(now, flow, &arrival.names, request) {
+                Some(origin) => origin,
+                None => return self.after_refusal(),
+            },
+            Ok(_) => None,
+            Err(_) => self.parts.trunks.by_source(flow.remote.ip()),
+        };
+        self.parts.user_agent.handle_message(now, flow, origin, message);
         // Before the next one is judged: the calls that this one began or ended count.
         self.drain();
     }
+
+    fn after_refusal(&mut self) {
+        self.drain();
+        self.refusing = None;
+    }
+
+    /// The trunk of a request; `Some(None)`: of no trunk, which its dialog may know better. `None`: dealt with.
+    fn origin(&mut self, now: Instant, flow: Flow, names: &[String], request: &Message) -> Option<Option<TrunkId>> {
+        let facts = Facts { flow, certificate_names: names };
+        match self.front.identifier.identify(&facts, request) {
+            Verdict::Trunk(trunk) => self.admitted(now, trunk, flow, request).then_some(Some(trunk)),
+            _ if is_of_a_call(request) => Some(None),
+            Verdict::Challenge(trunks) => self.challenged(now, &trunks, flow, request),
+            Verdict::Unknown => {
+                self.front.foreign += 1;
+                self.parts.notes.foreign(flow.remote);
+                if self.front.unknown == UnknownSources::Forbidden {
+                    self.refuse(NO_TRUNK, flow, request, 403, &[], "unknown_source");
+                }
+                None
+            }
+        }
+    }
+
+    fn challenged(
+        &mut self,
+        now: Instant,
+        trunks: &[TrunkId],
+        flow: Flow,
+        request: &Message,
+    ) -> Option<Option<TrunkId>> {
+        use super::challenges::Proof;
+        match self.front.challenges.check(now, flow.remote.ip(), request, trunks) {
+            Proof::Of(trunk) => {
+                self.front.welcome(now, flow.remote.ip(), trunk);
+                self.admitted(now, trunk, flow, request).then_some(Some(trunk))
+            }
+            Proof::Ask { trunk, headers, wrong } => {
+                let headers: Vec<_> = headers.iter().map(|(name, value)| (name.clone(), value.as_str())).collect();
+                // A first question is no refusal and has no record: the INVITE that answers it has.
+                let cause = if wrong { "bad_credentials" } else { NO_RECORD };
+                self.refuse(trunk, flow, request, 401, &headers, cause);
+                None
+            }
+            Proof::LockedOut => {
+                self.parts.notes.locked_out(flow.remote);
+                None
+            }
+        }
+    }
+
+    /// Whether a request of a trunk may go on; a new call that may not is refused here, and leaves nothing behind.
+    fn admitted(&mut self, now: Instant, trunk: TrunkId, flow: Flow, request: &Message) -> bool {
+        let is_new = request.method() == Method::Invite && !is_of_a_call(request);
+        if !is_new || self.parts.user_agent.knows(request, flow.remote) {
+            return true;
+        }
+        let caller = self.caller_key(trunk, request);
+        let Err((status, why)) = self.admission.admit(now, trunk, caller.as_deref(), self.load.shut()) else {
+            return true;
+        };
+        let retry_after = why.retry_after().to_string();
+        self.refuse(trunk, flow, request, status, &[(Name::RetryAfter, &retry_after)], why.label());
+        false
+    }
+
+    fn refuse(
+        &mut self,
+        trunk: TrunkId,
+        flow: Flow,
+        request: &Message,
+        status: u16,
+        headers: &[(Name, &str)],
+        cause: &'static str,
+    ) {
+        self.refusing = Some(cause);
+        self.parts.user_agent.refuse(trunk, flow, request, status, headers);
+    }
+}
+
+/// In records, the trunk of what has none.
+const NO_TRUNK: TrunkId = TrunkId(u16::MAX);
+/// The cause of a refusal that has no record.
+pub(super) const NO_RECORD: &str = "";
+
+/// ACK, CANCEL, or a request inside a dialog.
+fn is_of_a_call(request: &Message) -> bool {
+    matches!(request.method(), Method::Ack | Method::Cancel)
+        || request.to().is_some_and(|to| to.is_ok_and(|to| to.tag().is_some()))
 }

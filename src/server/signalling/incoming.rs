@@ -4,7 +4,8 @@
 
 use super::super::media_worker::{Command, NewCall};
 use super::super::providers::ReadyProvider;
-use super::super::{admission::Refused, dialled, outbound};
+use super::super::{dialled, outbound};
+use super::front::NO_RECORD;
 use super::{Origin, Route, Signalling};
 use crate::call::end::Cause;
 use crate::call::{Call, CallEnd, CallParams, CallRecord, MediaPolicy, Output};
@@ -30,24 +31,21 @@ struct Refusal {
     retry_after: Option<u32>,
 }
 
-impl From<Refused> for Refusal {
-    fn from(refused: Refused) -> Self {
-        Refusal { status: 503, by: EndedBy::Operator, cause: refused.label(), retry_after: Some(refused.retry_after()) }
-    }
-}
-
 const NO_NUMBER: Refusal = Refusal { status: 404, by: EndedBy::Operator, cause: "no_number", retry_after: None };
+/// DLG-14.
+const BLOCKED: Refusal = Refusal { status: 603, by: EndedBy::Operator, cause: "blocked_caller", retry_after: None };
 const NO_PROVIDER: Refusal = Refusal { status: 480, by: EndedBy::Fault, cause: "no_provider", retry_after: None };
 const NO_PORTS: Refusal = Refusal { status: 503, by: EndedBy::Fault, cause: "no_ports", retry_after: Some(5) };
 
 impl Signalling {
     pub(super) fn incoming(&mut self, session: SessionId, trunk: TrunkId, flow: Flow, invite: Message) {
         let now = clock::now();
-        let mut record = self.record_of(flow, &invite);
+        let mut record = self.record_of(trunk, flow, &invite);
         let origin = Origin {
             trunk,
             flow,
             caller: Some(record.caller.clone()).filter(|caller| !caller.is_empty()),
+            caller_key: self.caller_key(trunk, &invite),
             max_forwards: invite.max_forwards().and_then(Result::ok).unwrap_or(outbound::MAX_FORWARDS),
         };
         match self.accept(now, session, origin.clone(), &invite, &mut record) {
@@ -57,29 +55,40 @@ impl Signalling {
                 let headers = refusal.retry_after.map(|s| (Name::RetryAfter, s.to_string())).into_iter().collect();
                 self.parts.user_agent.command(now, UaCommand::Reject { session, status: refusal.status, headers });
                 record.sip_status = refusal.status;
+                self.admission.refused_otherwise(trunk);
                 self.write_refusal(record, refusal.by, refusal.cause);
             }
         }
     }
 
-    /// The user agent refused an INVITE by itself: only the record is left to do.
-    pub(super) fn refused(&mut self, flow: Flow, invite: &Message, status: u16) {
-        let record = Cdr { sip_status: status, ..self.record_of(flow, invite) };
-        let (by, cause) = match status {
-            503 => (EndedBy::Operator, "overload"),
-            _ => (EndedBy::Caller, "bad_request"),
+    /// An INVITE was refused without a session, here in `front` or by the user agent for its form: the record is left to do.
+    pub(super) fn refused(&mut self, trunk: TrunkId, flow: Flow, invite: &Message, status: u16) {
+        let (by, cause) = match (self.refusing.take(), status) {
+            (Some(NO_RECORD), _) => return,
+            (Some(cause), 401 | 403) => (EndedBy::Caller, cause),
+            (Some(cause), _) => (EndedBy::Operator, cause),
+            (None, 503) => (EndedBy::Operator, "overload"),
+            (None, _) => (EndedBy::Caller, "bad_request"),
         };
+        let record = Cdr { sip_status: status, ..self.record_of(trunk, flow, invite) };
         self.write_refusal(record, by, cause);
     }
 
-    fn record_of(&mut self, flow: Flow, invite: &Message) -> Cdr {
+    fn record_of(&mut self, trunk: TrunkId, flow: Flow, invite: &Message) -> Cdr {
         Cdr {
             sip_call_id: invite.call_id().unwrap_or_default(),
+            trunk: self.parts.trunks.get(trunk).map(|ready| ready.trunk.name.clone()),
             source: flow.remote.to_string(),
             caller: dialled::caller(invite).expose().clone(),
             dialled: dialled::dialled(invite),
             ..self.blank_record()
         }
+    }
+
+    /// By what a trunk's callers are told apart; `None`: it does not limit them, or the caller is withheld.
+    pub(super) fn caller_key(&self, trunk: TrunkId, invite: &Message) -> Option<String> {
+        self.parts.trunks.get(trunk)?.trunk.limits.calls_per_caller?;
+        Some(dialled::caller(invite).expose().clone()).filter(|caller| !caller.is_empty())
     }
 
     fn accept(
@@ -90,8 +99,11 @@ impl Signalling {
         invite: &Message,
         record: &mut Cdr,
     ) -> Result<(), Refusal> {
-        let late = self.late_permille();
-        self.admission.admit(now, self.calls, late)?;
+        let blocked =
+            self.parts.trunks.get(origin.trunk).map(|ready| ready.trunk.blocked.as_slice()).unwrap_or_default();
+        if blocked.iter().any(|pattern| matches(pattern, &record.caller)) {
+            return Err(BLOCKED);
+        }
         let plan = self.parts.numbers.lookup(&record.dialled).ok_or(NO_NUMBER)?;
         record.dialplan = Some(plan.name.clone());
         let provider = self.parts.providers.get(plan.provider.as_deref()).ok_or(NO_PROVIDER)?.clone();
@@ -116,7 +128,8 @@ impl Signalling {
     ) -> CallParams {
         let settings = Arc::clone(&self.parts.settings);
         let media = &settings.media;
-        let local = self.local_media(origin.trunk, rtp.port);
+        let local = self.local_media(origin.trunk, origin.flow, rtp.port);
+        let (source, allowed) = self.parts.trunks.media_sources(origin.trunk);
         CallParams {
             id: record.call.as_str().into(),
             session,
@@ -132,31 +145,17 @@ impl Signalling {
             source: origin.flow.remote,
             negotiation: Negotiation::new(local),
             offer: invite.sdp(),
-            media: MediaPolicy {
-                source: media.source_policy,
-                allowed: media.networks.clone(),
-                reorder_wait: media.reorder_wait,
-                append_ms: media.append_ms,
-            },
+            media: MediaPolicy { source, allowed, reorder_wait: media.reorder_wait, append_ms: media.append_ms },
             seed: self.parts.random.random(),
             unix_ms: record.started_unix_ms,
         }
     }
 
-    /// Our end of a stream with a trunk.
-    pub(super) fn local_media(&mut self, _trunk: TrunkId, port: u16) -> LocalMedia {
-        let (sip, media) = (&self.parts.settings.sip, &self.parts.settings.media);
-        let advertised = sip.advertise.unwrap_or_else(|| sip.listen.ip());
-        LocalMedia {
-            addr: if sip.advertise.is_none() { media.listen.unwrap_or(advertised) } else { advertised },
-            port,
-            codecs: media.codecs.clone(),
-            prefer_local_order: media.prefer_local_order,
-            dtmf: true,
-            ptime_ms: media.ptime_ms,
-            // 62 bits: an `o=` number must fit a signed 64-bit reader (RFC 4566 §5.2).
-            session_id: self.parts.random.random::<u64>() >> 2,
-        }
+    /// Our end of a stream that goes with signalling on this flow.
+    pub(super) fn local_media(&mut self, trunk: TrunkId, flow: Flow, port: u16) -> LocalMedia {
+        // 62 bits: an `o=` number must fit a signed 64-bit reader (RFC 4566 §5.2).
+        let session_id = self.parts.random.random::<u64>() >> 2;
+        self.parts.trunks.local_media(trunk, flow, port, session_id)
     }
 
     /// Makes the call and runs it to its first wish for time; what concerns SIP is done at once.
@@ -172,10 +171,10 @@ impl Signalling {
         let session = params.session;
         let target = provider.target(&params.endpoint);
         let worker = (0..self.parts.workers.len()).min_by_key(|&i| self.parts.workers[i].load());
+        self.admission.started(origin.trunk, origin.caller_key.as_deref());
         self.routes.insert(session, Route { worker, call_runs: true, session_runs: true, origin });
-        self.calls += 1;
         self.parts.notes.call_started(&record);
-        self.parts.calls.send_replace(self.calls);
+        self.parts.calls.send_replace(self.admission.calls());
         let made = catch_unwind(AssertUnwindSafe(|| {
             let mut call = Call::new(now, params);
             let mut outputs = Vec::new();
@@ -233,11 +232,32 @@ impl Signalling {
     }
 
     pub(super) fn write_refusal(&mut self, mut cdr: Cdr, by: EndedBy, cause: &'static str) {
-        self.parts.notes.refused(cause);
+        self.parts.notes.refused(cdr.trunk.as_deref().unwrap_or_default(), cause);
         cdr.cause = cause.to_owned();
         cdr.ended_by = Some(by);
-        let end = CallEnd { by, cause: Cause::SipFailed(cdr.sip_status) };
-        self.write(CallRecord { end, cdr, transcript: Vec::new() });
+        if let Some(cdr) = self.refusals.take(clock::now(), cdr) {
+            self.write(refusal_record(cdr));
+        }
+    }
+
+    /// The records of refusals that share one.
+    pub(super) fn write_folded(&mut self) {
+        for cdr in self.refusals.flush() {
+            self.write(refusal_record(cdr));
+        }
+    }
+}
+
+fn refusal_record(cdr: Cdr) -> CallRecord {
+    let end = CallEnd { by: cdr.ended_by.unwrap_or(EndedBy::Operator), cause: Cause::SipFailed(cdr.sip_status) };
+    CallRecord { end, cdr, transcript: Vec::new() }
+}
+
+/// A number, or a prefix that ends in `*`.
+fn matches(pattern: &str, caller: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => caller.starts_with(prefix),
+        None => pattern == caller,
     }
 }
 

@@ -4,27 +4,32 @@
 //! `incoming`: a new INVITE becomes a call, or a refusal with its record.
 //! In: SIP, [`Report`]s of the workers, [`Request`]s of the server. Out: SIP, [`Command`]s, records.
 
+mod challenges;
 mod front;
 mod incoming;
+mod look;
 mod transport;
 mod ways;
 
 use super::admission::Admission;
+use super::load::Load;
 use super::media_worker::{Command, Report, Worker};
 use super::notes::Notes;
 use super::numbers::Numbers;
 use super::providers::Providers;
+use super::refusals::Refusals;
+use super::trunks::Trunks;
 use crate::call::{CallEnd, CallRecord};
 use crate::config::settings::Settings;
 use crate::net::clock;
 use crate::net::rtp_port::RtpPorts;
 use crate::observe::records::RecordSender;
+use crate::observe::trunks::TrunkBoard;
 use crate::sip::user_agent::{SessionId, UaCounts, UaEvent, UaOutput, UserAgent};
 use crate::sip::{Flow, TrunkId};
 use rand::rngs::StdRng;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use transport::Transport;
@@ -79,6 +84,8 @@ struct Origin {
     flow: Flow,
     /// As the trunk wrote it; `None`: withheld or unreadable.
     caller: Option<String>,
+    /// By which the caller's calls are counted.
+    caller_key: Option<String>,
     /// Of the caller's INVITE.
     max_forwards: u32,
 }
@@ -86,6 +93,9 @@ struct Origin {
 /// Everything the task is made of.
 pub struct Parts {
     pub settings: Arc<Settings>,
+    pub trunks: Trunks,
+    /// Where the state of the trunks is shown.
+    pub board: TrunkBoard,
     pub numbers: Arc<Numbers>,
     pub providers: Providers,
     pub user_agent: UserAgent,
@@ -108,8 +118,14 @@ pub struct Signalling {
     parts: Parts,
     front: front::Front,
     admission: Admission,
+    load: Load,
+    /// When the next look at load and trunks is due.
+    next_look: Instant,
+    looks: u32,
+    refusals: Refusals,
+    /// Cause of the refusal that the user agent is about to tell of.
+    refusing: Option<&'static str>,
     routes: HashMap<SessionId, Route>,
-    calls: usize,
     /// Prefix of call ids, different in each run.
     boot: u32,
     last_call: u64,
@@ -118,11 +134,18 @@ pub struct Signalling {
 impl Signalling {
     pub fn new(now: Instant, mut parts: Parts) -> Signalling {
         let limits = &parts.settings.limits;
+        let of_trunks = parts.trunks.limits();
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        let secret = rand::Rng::random(&mut parts.random);
         Signalling {
-            front: front::Front::new(now, &parts.settings),
-            admission: Admission::new(now, limits.max_calls, limits.calls_per_second),
+            front: front::Front::new(now, &parts.trunks, parts.settings.sip.unknown_sources, secret),
+            admission: Admission::new(now, limits.max_calls, limits.calls_per_second, &of_trunks),
+            load: Load::new(now, clock::process_cpu(), cores, limits.max_cpu_percent),
+            next_look: now,
+            looks: 0,
+            refusals: Refusals::new(now),
+            refusing: None,
             routes: HashMap::new(),
-            calls: 0,
             boot: rand::Rng::random(&mut parts.random),
             last_call: 0,
             parts,
@@ -150,9 +173,10 @@ impl Signalling {
                     self.input(input);
                 }
                 request = parts.requests.recv() => match request {
-                    Some(Request::Stop) | None => return,
+                    Some(Request::Stop) | None => return self.write_folded(),
                     Some(request) => self.request(request),
                 },
+                () = tokio::time::sleep_until(self.next_look.into()) => self.look(),
                 () = tokio::time::sleep_until(wake.into()) => self.parts.user_agent.handle_timeout(clock::now()),
             }
         }
@@ -176,7 +200,7 @@ impl Signalling {
             UaEvent::IncomingCall { session, trunk, flow, invite, .. } => {
                 return self.incoming(*session, *trunk, *flow, invite.clone());
             }
-            UaEvent::Refused { flow, invite, status, .. } => return self.refused(*flow, invite, *status),
+            UaEvent::Refused { trunk, flow, invite, status } => return self.refused(*trunk, *flow, invite, *status),
             _ => {}
         }
         let Some(session) = event.session() else { return };
@@ -206,15 +230,16 @@ impl Signalling {
         }
     }
 
-    fn call_ended(&mut self, session: SessionId, record: CallRecord) {
-        self.write(record);
-        if let Some(route) = self.routes.get_mut(&session)
-            && std::mem::take(&mut route.call_runs)
-        {
-            self.calls -= 1;
-            self.parts.notes.call_gone();
-            self.parts.calls.send_replace(self.calls);
+    fn call_ended(&mut self, session: SessionId, mut record: CallRecord) {
+        if let Some(route) = self.routes.get_mut(&session) {
+            record.cdr.trunk = Some(self.parts.trunks.name(route.origin.trunk).to_owned());
+            if std::mem::take(&mut route.call_runs) {
+                self.admission.ended(route.origin.trunk, route.origin.caller_key.as_deref());
+                self.parts.notes.call_gone();
+                self.parts.calls.send_replace(self.admission.calls());
+            }
         }
+        self.write(record);
         self.forget_if_over(session);
     }
 
@@ -261,7 +286,7 @@ impl Signalling {
 
     fn counts(&mut self) -> SignallingCounts {
         SignallingCounts {
-            calls: self.calls,
+            calls: self.admission.calls(),
             routes: self.routes.len(),
             ports_in_use: self.parts.ports.in_use(),
             ports_quarantined: self.parts.ports.quarantined(clock::now()),
@@ -269,11 +294,6 @@ impl Signalling {
             user_agent: self.parts.user_agent.counts(),
             foreign: self.front.foreign(),
         }
-    }
-
-    /// The worst lateness of the workers, of 1,000 ticks.
-    fn late_permille(&self) -> u64 {
-        self.parts.workers.iter().map(|w| w.stats().late_permille.load(Ordering::Relaxed)).max().unwrap_or(0)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::super::outbound::{self, NoWay, Way};
 use super::Signalling;
+use crate::sip::Transport;
 use crate::sip::uri::Uri;
 use crate::sip::user_agent::SessionId;
-use crate::sip::{Flow, Transport, TrunkId};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -27,20 +27,22 @@ impl Signalling {
         let origin = self.routes.get(&call).map(|route| route.origin.clone()).ok_or(NoWay::CallGone)?;
         let max_forwards = outbound::hops(origin.max_forwards)?;
         let trunk = match trunk {
-            Some("peers") | None => origin.trunk,
-            Some(name) => return Err(NoWay::UnknownTrunk(name.to_owned())),
+            None => origin.trunk,
+            Some(name) => self.parts.trunks.by_name(name).ok_or_else(|| NoWay::UnknownTrunk(name.to_owned()))?,
         };
         let flow = match uri.host_ip() {
-            Some(ip) => self.flow_to(trunk, SocketAddr::new(ip, uri.port().unwrap_or(5060))),
+            Some(ip) => {
+                let remote = SocketAddr::new(ip, uri.port().unwrap_or(5060));
+                self.parts.trunks.flow(trunk, Transport::Udp, remote).ok_or(NoWay::NoTransport)?
+            }
             None if uri.host().is_none() => origin.flow,
             None => return Err(NoWay::Unresolved("names are not looked up yet".into())),
         };
-        let from = outbound::from_value("voxtrunk", origin.caller.as_deref(), &flow.local.to_string());
-        Ok(Way { trunk, flows: vec![flow], from, max_forwards, refer: true })
-    }
-
-    fn flow_to(&self, _trunk: TrunkId, remote: SocketAddr) -> Flow {
-        Flow { transport: Transport::Udp, local: self.parts.settings.sip.listen, remote, conn: 0 }
+        let host = self.parts.trunks.own_host(trunk, flow);
+        let own = self.parts.trunks.get(trunk).map_or("", |ready| ready.contact_user.as_str());
+        let from = outbound::from_value(own, origin.caller.as_deref(), &host);
+        let refer = self.parts.trunks.get(trunk).is_some_and(|ready| ready.trunk.transfers_by_refer);
+        Ok(Way { trunk, flows: vec![flow], from, max_forwards, refer })
     }
 
     /// The way was found, or there is none.

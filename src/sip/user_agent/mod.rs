@@ -152,6 +152,11 @@ impl UserAgent {
         self.core.dropped
     }
 
+    /// Whether an INVITE is a copy of one that is being served, by the same way or another (482): it is no new call.
+    pub fn knows(&self, invite: &Message, source: std::net::SocketAddr) -> bool {
+        self.is_known(&fill_received(invite, source))
+    }
+
     /// Refuses a request without any state (a challenge, an admission limit); an ACK gets nothing. The same request gets the same
     /// bytes again. A refused INVITE is told as [`UaEvent::Refused`] once.
     pub fn refuse(&mut self, trunk: TrunkId, flow: Flow, request: &Message, status: u16, headers: &[(Name, &str)]) {

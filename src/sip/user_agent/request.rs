@@ -94,6 +94,14 @@ impl UserAgent {
         }
     }
 
+    pub(super) fn is_known(&self, invite: &Message) -> bool {
+        let served = ServerKey::of(invite).is_some_and(|key| self.core.store.find(&key).is_some());
+        let (Some(Ok(to)), Some(Ok(from)), Some(call_id)) = (invite.to(), invite.from(), invite.call_id()) else {
+            return served;
+        };
+        served || merge_key(invite, &to, &from, &call_id).is_some_and(|merge| self.core.store.is_merged(&merge))
+    }
+
     fn out_of_dialog(
         &mut self,
         now: Instant,

@@ -1,0 +1,182 @@
+//! The trunks of the settings as the running server uses them: what the user agent, the gate and a call are told of each.
+
+use super::gate::Share;
+use super::rules::Identifier;
+use crate::config::settings::{MediaSettings, Settings};
+use crate::rtp::receiver::SourcePolicy;
+use crate::sip::headers::Name;
+use crate::sip::offer_answer::LocalMedia;
+use crate::sip::uri::Uri;
+use crate::sip::user_agent::UaTrunk;
+use crate::sip::{Flow, Transport, TrunkId};
+use crate::trunk::{Trunk, TrunkKind, TrunkLimits};
+use rand::Rng;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// User of our Contact on a static trunk.
+const CONTACT_USER: &str = "voxtrunk";
+
+/// Where we listen: one address a transport and family.
+pub type Listening = Vec<(Transport, SocketAddr)>;
+
+/// All of them, by [`TrunkId`]. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Trunks {
+    list: Arc<[ReadyTrunk]>,
+    settings: Arc<Settings>,
+    listening: Arc<Listening>,
+}
+
+/// One trunk.
+#[derive(Debug)]
+pub struct ReadyTrunk {
+    pub trunk: Trunk,
+    /// AUT-06: random where we register.
+    pub contact_user: String,
+}
+
+impl Trunks {
+    pub fn new(settings: &Arc<Settings>, listening: Listening, random: &mut impl Rng) -> Trunks {
+        let ready = |trunk: &Trunk| ReadyTrunk {
+            trunk: trunk.clone(),
+            contact_user: match trunk.kind {
+                TrunkKind::Static => CONTACT_USER.to_owned(),
+                TrunkKind::Register(_) => format!("{:016x}", random.random::<u64>()),
+            },
+        };
+        Trunks {
+            list: settings.all_trunks().iter().map(ready).collect(),
+            settings: Arc::clone(settings),
+            listening: Arc::new(listening),
+        }
+    }
+
+    pub fn get(&self, trunk: TrunkId) -> Option<&ReadyTrunk> {
+        self.list.get(usize::from(trunk.0))
+    }
+    /// The first trunk whose networks have this address.
+    pub fn by_source(&self, ip: IpAddr) -> Option<TrunkId> {
+        let has = |ready: &ReadyTrunk| ready.trunk.identify.sources.iter().any(|network| network.contains(ip));
+        self.all().find(|(_, ready)| has(ready)).map(|(id, _)| id)
+    }
+    /// The rules by which a request is a trunk's.
+    pub fn identifier(&self) -> Identifier {
+        let trunks: Vec<Trunk> = self.list.iter().map(|ready| ready.trunk.clone()).collect();
+        Identifier::new(&trunks, &self.contact_users())
+    }
+    pub fn name(&self, trunk: TrunkId) -> &str {
+        self.get(trunk).map_or("", |ready| &ready.trunk.name)
+    }
+    pub fn by_name(&self, name: &str) -> Option<TrunkId> {
+        self.ids().find(|id| self.name(*id) == name)
+    }
+    pub fn ids(&self) -> impl Iterator<Item = TrunkId> + use<> {
+        (0..self.list.len()).map(|n| TrunkId(n as u16))
+    }
+    pub fn all(&self) -> impl Iterator<Item = (TrunkId, &ReadyTrunk)> {
+        self.ids().zip(self.list.iter())
+    }
+    pub fn contact_users(&self) -> Vec<String> {
+        self.list.iter().map(|ready| ready.contact_user.clone()).collect()
+    }
+    pub fn limits(&self) -> Vec<TrunkLimits> {
+        self.list.iter().map(|ready| ready.trunk.limits).collect()
+    }
+
+    /// What the gate keeps for each.
+    pub fn shares(&self) -> Vec<Share> {
+        let rate = |ready: &ReadyTrunk| ready.trunk.limits.calls_per_second;
+        let share = |ready: &ReadyTrunk| Share {
+            networks: ready.trunk.identify.sources.clone(),
+            calls_per_second: rate(ready).unwrap_or(self.settings.limits.calls_per_second),
+        };
+        self.list.iter().map(share).collect()
+    }
+
+    /// Whether a trunk may show itself by more than its address.
+    pub fn have_strangers(&self) -> bool {
+        self.list.iter().any(|ready| {
+            let identify = &ready.trunk.identify;
+            let by_certificate = identify.sources.is_empty() && !identify.certificate_names.is_empty();
+            let by_contact = identify.sources.is_empty() && matches!(ready.trunk.kind, TrunkKind::Register(_));
+            identify.user.is_some() || by_certificate || by_contact
+        })
+    }
+
+    /// The address we are known by on a trunk, for Via, Contact and SDP (TRN-10).
+    fn known_as(&self, trunk: &Trunk, bound: IpAddr) -> IpAddr {
+        let same_family = |ip: &IpAddr| ip.is_ipv4() == bound.is_ipv4();
+        trunk.advertise.filter(same_family).unwrap_or_else(|| self.settings.sip.advertised(bound))
+    }
+
+    pub fn user_agent(&self) -> Vec<UaTrunk> {
+        self.list.iter().map(|ready| self.ua_trunk(ready)).collect()
+    }
+
+    fn ua_trunk(&self, ready: &ReadyTrunk) -> UaTrunk {
+        let trunk = &ready.trunk;
+        let used = self.listening.iter().filter(|(transport, _)| trunk.transports.contains(transport));
+        let advertised =
+            used.map(|(transport, at)| (*transport, SocketAddr::new(self.known_as(trunk, at.ip()), at.port())));
+        let targets = trunk.targets.iter().filter_map(Uri::host_ip).map(Into::into);
+        UaTrunk {
+            advertised_host: trunk.advertise_host.clone(),
+            methods: trunk.methods.clone(),
+            timer: trunk.timer,
+            reliable: trunk.reliable,
+            while_draining: trunk.options.while_draining,
+            credentials: trunk.credentials.clone(),
+            redirects: trunk.redirects.clone(),
+            replaces: trunk.replaces,
+            refer: !trunk.refer_to.is_empty(),
+            headers: trunk.headers_out.iter().map(|(name, value)| (Name::parse(name), value.clone())).collect(),
+            ..UaTrunk::new(
+                trunk.identify.sources.iter().copied().chain(targets).collect(),
+                advertised.collect(),
+                &ready.contact_user,
+            )
+        }
+    }
+
+    /// Where requests of ours leave from: the listening address of that transport and family, or none.
+    pub fn flow(&self, trunk: TrunkId, transport: Transport, remote: SocketAddr) -> Option<Flow> {
+        self.get(trunk).filter(|ready| ready.trunk.transports.contains(&transport))?;
+        let fits = |(t, at): &&(Transport, SocketAddr)| *t == transport && at.is_ipv4() == remote.is_ipv4();
+        let (_, local) = self.listening.iter().find(fits)?;
+        Some(Flow { transport, local: *local, remote, conn: 0 })
+    }
+
+    /// Host and port that we are known by towards a flow.
+    pub fn own_host(&self, trunk: TrunkId, flow: Flow) -> String {
+        let Some(ready) = self.get(trunk) else { return flow.local.to_string() };
+        match &ready.trunk.advertise_host {
+            Some(host) => host.clone(),
+            None => SocketAddr::new(self.known_as(&ready.trunk, flow.local.ip()), flow.local.port()).to_string(),
+        }
+    }
+
+    /// Our end of a stream that answers, or goes along with, signalling on this flow.
+    pub fn local_media(&self, trunk: TrunkId, flow: Flow, port: u16, session_id: u64) -> LocalMedia {
+        let (media, own) = (&self.settings.media, self.get(trunk).map(|ready| &ready.trunk));
+        let bound = media.listen.unwrap_or_else(|| flow.local.ip());
+        let of = own.map(|trunk| &trunk.media);
+        LocalMedia {
+            addr: own.map_or(bound, |trunk| self.known_as(trunk, bound)),
+            port,
+            codecs: of.and_then(|of| of.codecs.clone()).unwrap_or_else(|| media.codecs.clone()),
+            prefer_local_order: of.and_then(|of| of.prefer_local_order).unwrap_or(media.prefer_local_order),
+            dtmf: true,
+            ptime_ms: of.and_then(|of| of.ptime_ms).unwrap_or(media.ptime_ms),
+            session_id,
+        }
+    }
+
+    /// From where media may come on a trunk.
+    pub fn media_sources(&self, trunk: TrunkId) -> (SourcePolicy, Vec<crate::cidr::Network>) {
+        let MediaSettings { source_policy, networks, .. } = &self.settings.media;
+        let of = self.get(trunk).map(|ready| &ready.trunk.media);
+        let policy = of.and_then(|of| of.source_policy).unwrap_or(*source_policy);
+        (policy, of.and_then(|of| of.networks.clone()).unwrap_or_else(|| networks.clone()))
+    }
+}
