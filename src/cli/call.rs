@@ -2,8 +2,13 @@
 
 use super::exit;
 use crate::audio::wav;
+use crate::config::secret::SecretRef;
+use crate::observe::pii::Pii;
 use crate::phone::{CallOptions, Heard, PhoneEvent, Report, Step, place_call};
+use crate::sip::digest::Credentials;
 use crate::sip::offer_answer::Codec;
+use crate::trunk::TlsPolicy;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,12 +27,34 @@ const AFTER_SCRIPT: Duration = Duration::from_secs(15);
 Examples:
   voxtrunk call sip:+15551230001@127.0.0.1:5060 --record call.wav
   voxtrunk call 'sip:100@127.0.0.1:5060;transport=tcp' --play question.wav --dtmf 12# --hangup-after 30
+  voxtrunk call 'sip:100@sip.example.com;transport=tls' --ca-file ca.pem --user alice --password env:SIP_PASSWORD
   voxtrunk call sip:100@127.0.0.1:5060 --play hello.wav --hold-after 3 --hold-for 2 --json report.json
 
 The recording is stereo: the caller left, the agent right, on one clock that starts at the answer.")]
 pub struct Args {
-    /// Whom to call: sip:NUMBER@HOST[:PORT][;transport=tcp].
+    /// Whom to call: sip:NUMBER@HOST[:PORT][;transport=tcp|tls]. A name is looked up as SIP does it (NAPTR, SRV, A, AAAA).
     pub uri: String,
+    /// TLS: PEM file with the authority that must have signed the server's certificate (default: the public ones).
+    #[arg(long, value_name = "PEM")]
+    pub ca_file: Option<PathBuf>,
+    /// TLS: the name the server's certificate must have (default: the host of the URI).
+    #[arg(long, value_name = "NAME")]
+    pub server_name: Option<String>,
+    /// TLS: our own certificate, for a server that asks for one.
+    #[arg(long, value_name = "PEM", requires = "key")]
+    pub certificate: Option<PathBuf>,
+    /// TLS: the key of --certificate.
+    #[arg(long, value_name = "PEM", requires = "certificate")]
+    pub key: Option<PathBuf>,
+    /// User name for a server that challenges (digest).
+    #[arg(long, value_name = "NAME", requires = "password")]
+    pub user: Option<String>,
+    /// Where its password is: env:NAME or file:PATH.
+    #[arg(long, value_name = "SECRET", requires = "user")]
+    pub password: Option<String>,
+    /// DNS server to ask instead of the system's.
+    #[arg(long, value_name = "IP:PORT")]
+    pub dns_server: Option<SocketAddr>,
     /// WAV file to say (any rate, mono or stereo); may be given more than once.
     #[arg(long, value_name = "WAV")]
     pub play: Vec<PathBuf>,
@@ -131,6 +158,7 @@ fn summary(report: &Report) -> String {
                 None => format!("{} after {:.1} s", report.outcome.replace('_', " "), report.talk_ms as f32 / 1000.0),
             };
         }
+        401 | 407 => "the server wants a user: give --user and --password, or mend them",
         404 => "no dialplan serves this number; `voxtrunk explain NUMBER` shows what does",
         408 => "no answer at all: is the address right, and is this machine among the server's `sip.peers`?",
         480 | 503 => "the server cannot take the call: its log and its last CDR name the cause",
@@ -182,6 +210,14 @@ fn options(args: &Args) -> Result<CallOptions, String> {
         CodecName::Pcma => Codec::Pcma,
     });
     Ok(CallOptions {
+        tls: TlsPolicy {
+            server_name: args.server_name.clone(),
+            ca_file: args.ca_file.clone(),
+            certificate: args.certificate.clone().zip(args.key.clone()),
+            alpn: false,
+        },
+        credentials: credentials(args)?,
+        dns_server: args.dns_server,
         from: args.from.clone(),
         steps,
         codecs: codecs.collect(),
@@ -191,6 +227,13 @@ fn options(args: &Args) -> Result<CallOptions, String> {
         hangup_after,
         ..CallOptions::new(&args.uri)
     })
+}
+
+fn credentials(args: &Args) -> Result<Option<Credentials>, String> {
+    let (Some(user), Some(password)) = (&args.user, &args.password) else { return Ok(None) };
+    let secret =
+        SecretRef::parse(password).and_then(|secret| secret.resolve()).map_err(|e| format!("--password: {e}"))?;
+    Ok(Some(Credentials { realm: None, user: user.clone(), password: Pii(secret.expose().to_owned()) }))
 }
 
 fn seconds(option: &str, value: f32) -> Result<Duration, String> {
@@ -262,6 +305,7 @@ mod tests {
             (vec!["sip:1@h", "--dtmf", "1x"], "is no key"),
             (vec!["sip:1@h", "--header", "nonsense"], "Name: value"),
             (vec!["sip:1@h", "--hangup-after=-1"], "0 or more"),
+            (vec!["sip:1@h", "--user", "a", "--password", "swordfish"], "--password: a secret is never written here"),
         ] {
             let error = options(&parse(&words)).expect_err("refused");
             assert!(error.contains(expected), "{error}");

@@ -1,8 +1,13 @@
 //! Plain sockets for those who are no server: the test phone.
 
+use super::tcp::TlsPeer;
+use super::tls::TlsClient;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
 
 /// Attempts to find an even port among those the kernel hands out.
 const TRIES: usize = 64;
@@ -30,6 +35,27 @@ pub async fn tcp(remote: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(remote).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// TCP or TLS.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// How long connecting and shaking hands may take together.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection with its local address; with `peer` it is TLS to that peer and nobody else. The error is a sentence.
+pub async fn stream(remote: SocketAddr, peer: Option<&TlsPeer>) -> Result<(SocketAddr, Box<dyn Stream>), String> {
+    let opened = timeout(STREAM_TIMEOUT, async {
+        let stream = tcp(remote).await.map_err(|e| format!("cannot connect to {remote}: {e}"))?;
+        let local = stream.local_addr().map_err(|e| e.to_string())?;
+        let stream: Box<dyn Stream> = match peer {
+            None => Box::new(stream),
+            Some(peer) => Box::new(TlsClient::default().connect(stream, &peer.name, &peer.policy).await?.0),
+        };
+        Ok((local, stream))
+    });
+    opened.await.unwrap_or_else(|_| Err(format!("cannot connect to {remote}: no answer in time")))
 }
 
 /// The local address the kernel would use towards `remote`.

@@ -35,6 +35,8 @@ const REORDER_WAIT: Duration = Duration::from_millis(60);
 pub struct PhoneConfig {
     pub ua: UaConfig,
     pub flow: Flow,
+    /// Tried when nobody answers there.
+    pub further: Vec<Flow>,
     pub target: Uri,
     /// From header value without tag, e.g. `"Test" <sip:100@127.0.0.1>`.
     pub from: String,
@@ -133,7 +135,7 @@ impl Phone {
             UaCommand::Invite(Box::new(NewInvite {
                 session,
                 trunk: TrunkId(0),
-                flows: vec![config.flow],
+                flows: std::iter::once(config.flow).chain(config.further).collect(),
                 target: config.target,
                 from: config.from,
                 sdp,

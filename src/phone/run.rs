@@ -1,24 +1,23 @@
-//! The shell of the phone: resolves the target, opens the sockets, moves datagrams, keeps the time.
+//! The shell of the phone: moves datagrams between machine and sockets, keeps the time.
 
 use super::machine::{Phone, PhoneConfig, PhoneEvent, PhoneOutput};
 use super::report::Report;
+use super::route;
 use super::script::Step;
 use super::tracks::Tracks;
+use super::wire::Wire;
 use crate::cidr::Network;
 use crate::net::{clock, entropy, socket};
-use crate::sip::framing::{Frame, StreamCutter};
-use crate::sip::message::{Framing, Message};
+use crate::sip::digest::Credentials;
+use crate::sip::message::Message;
 use crate::sip::offer_answer::{Codec, LocalMedia};
 use crate::sip::uri::Uri;
 use crate::sip::user_agent::{UaConfig, UaTrunk};
-use crate::sip::{Flow, Transport};
-use bytes::Bytes;
+use crate::trunk::TlsPolicy;
 use std::future::Future;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::UdpSocket;
 
 /// Most sessions of a phone: its own call and a few stray ones to refuse.
 const MAX_SESSIONS: usize = 8;
@@ -28,8 +27,14 @@ const FAR: Duration = Duration::from_secs(3600);
 /// How to place a call.
 #[derive(Clone, Debug)]
 pub struct CallOptions {
-    /// `sip:user@host[:port][;transport=tcp]`.
+    /// `sip:user@host[:port][;transport=tcp|tls]`; names are looked up by RFC 3263.
     pub target: String,
+    /// Name and authority that the server's certificate must have, and our own certificate.
+    pub tls: TlsPolicy,
+    /// For a server that challenges.
+    pub credentials: Option<Credentials>,
+    /// Ask this one instead of the system's.
+    pub dns_server: Option<SocketAddr>,
     /// `sip:` URI of the caller; default `sip:phone@<local address>`.
     pub from: Option<String>,
     pub steps: Vec<Step>,
@@ -48,6 +53,9 @@ impl CallOptions {
     pub fn new(target: impl Into<String>) -> CallOptions {
         CallOptions {
             target: target.into(),
+            tls: TlsPolicy::default(),
+            credentials: None,
+            dns_server: None,
             from: None,
             steps: Vec::new(),
             codecs: vec![Codec::Pcmu, Codec::Pcma],
@@ -82,27 +90,25 @@ pub async fn place_call(
 ) -> Result<(Report, Tracks), String> {
     let target = Uri::parse(&options.target)
         .map_err(|e| format!("{}: {e}; write it as sip:NUMBER@HOST:PORT", options.target))?;
-    let transport = match target.param("transport").flatten() {
-        None | Some("udp" | "UDP") => Transport::Udp,
-        Some("tcp" | "TCP") => Transport::Tcp,
-        Some(other) => return Err(format!("transport={other} is not supported by the phone; use udp or tcp")),
-    };
-    let remote = resolve(&target).await?;
-    let local_ip = socket::local_ip_towards(remote).await.map_err(|e| format!("no way to {remote}: {e}"))?;
-    let mut wire = Wire::open(transport, local_ip, remote).await.map_err(|e| format!("{transport:?} {remote}: {e}"))?;
+    let hops = route::resolve(&target, options.dns_server).await?;
+    let (mut wire, further) = Wire::open(&hops, options.tls).await?;
+    let (flow, local) = (wire.flow, wire.flow.local);
+    let local_ip = local.ip();
     let rtp = socket::udp_even(local_ip).await.map_err(|e| format!("RTP socket on {local_ip}: {e}"))?;
     let rtp_port = rtp.local_addr().map_err(|e| format!("RTP socket: {e}"))?.port();
 
     let seed = entropy::seed();
-    let local = wire.flow.local;
+    let mut trunk = UaTrunk::new(anybody(), vec![(flow.transport, local)], "phone");
+    trunk.credentials.extend(options.credentials);
     let config = PhoneConfig {
         ua: UaConfig {
             seed: seed ^ 0x5150_5150,
-            trunks: vec![UaTrunk::new(anybody(), vec![(transport, local)], "phone")],
+            trunks: vec![trunk],
             max_sessions: MAX_SESSIONS,
             max_transactions: 8 * MAX_SESSIONS,
         },
-        flow: wire.flow,
+        flow,
+        further,
         target,
         from: format!("<{}>", options.from.unwrap_or_else(|| format!("sip:phone@{local}"))),
         headers: options.headers.into_iter().map(|(n, v)| (crate::sip::headers::Name::Other(n.into()), v)).collect(),
@@ -183,7 +189,7 @@ async fn pump(
         let now = clock::now();
         match phone.poll_output(now) {
             PhoneOutput::Sip { flow, bytes } => {
-                if wire.send(&bytes).await.is_err() {
+                if wire.send(flow, &bytes).await.is_err() {
                     phone.handle_transport_error(now, flow);
                 }
             }
@@ -199,81 +205,6 @@ async fn pump(
             }
             PhoneOutput::Done(report) => return Pumped::Done(report),
             PhoneOutput::Timeout(timer) => return Pumped::Wait(timer),
-        }
-    }
-}
-
-/// Host and port of the URI; A/AAAA through the system resolver.
-async fn resolve(target: &Uri) -> Result<SocketAddr, String> {
-    let port = target.port().unwrap_or(5060);
-    if let Some(ip) = target.host_ip() {
-        return Ok(SocketAddr::new(ip, port));
-    }
-    let host = target.host().ok_or_else(|| format!("{target}: no host; write it as sip:NUMBER@HOST:PORT"))?;
-    let mut found = tokio::net::lookup_host((host, port)).await.map_err(|e| format!("{host}: {e}"))?;
-    found.next().ok_or_else(|| format!("{host}: no address found"))
-}
-
-/// The SIP side: one UDP socket or one TCP connection.
-struct Wire {
-    flow: Flow,
-    kind: Kind,
-}
-
-enum Kind {
-    Udp { socket: UdpSocket, buffer: Vec<u8> },
-    Tcp { stream: TcpStream, cutter: StreamCutter, closed: bool },
-}
-
-impl Wire {
-    async fn open(transport: Transport, local_ip: IpAddr, remote: SocketAddr) -> io::Result<Wire> {
-        let (local, kind, conn) = if transport == Transport::Udp {
-            let socket = socket::udp(SocketAddr::new(local_ip, 0)).await?;
-            (socket.local_addr()?, Kind::Udp { socket, buffer: vec![0; 65_536] }, 0)
-        } else {
-            let stream = socket::tcp(remote).await?;
-            (stream.local_addr()?, Kind::Tcp { stream, cutter: StreamCutter::new(), closed: false }, 1)
-        };
-        Ok(Wire { flow: Flow { transport, local, remote, conn }, kind })
-    }
-
-    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.kind {
-            Kind::Udp { socket, .. } => socket.send_to(bytes, self.flow.remote).await.map(|_| ()),
-            Kind::Tcp { stream, .. } => stream.write_all(bytes).await,
-        }
-    }
-
-    /// Messages that came; cancel-safe. A closed stream is an error once and silent after.
-    async fn receive(&mut self) -> io::Result<Vec<(Flow, Bytes, Framing)>> {
-        match &mut self.kind {
-            Kind::Udp { socket, buffer } => {
-                let (length, from) = socket.recv_from(buffer).await?;
-                let flow = Flow { remote: from, ..self.flow };
-                Ok(vec![(flow, Bytes::copy_from_slice(&buffer[..length]), Framing::Datagram)])
-            }
-            Kind::Tcp { closed: true, .. } => std::future::pending().await,
-            Kind::Tcp { stream, cutter, closed } => {
-                let mut buffer = [0u8; 16_384];
-                let length = stream.read(&mut buffer).await?;
-                if length == 0 {
-                    *closed = true;
-                    return Err(io::ErrorKind::ConnectionReset.into());
-                }
-                cutter.push(&buffer[..length]);
-                let mut messages = Vec::new();
-                while let Some(item) = cutter.next_frame() {
-                    match item {
-                        Ok(Frame::Message(bytes)) => messages.push((self.flow, bytes, Framing::Stream)),
-                        Ok(Frame::Ping) => {}
-                        Err(_) => {
-                            *closed = true;
-                            return Err(io::ErrorKind::InvalidData.into());
-                        }
-                    }
-                }
-                Ok(messages)
-            }
         }
     }
 }
