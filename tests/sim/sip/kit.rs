@@ -82,6 +82,13 @@ impl Bench {
         Bench { ua: UserAgent::new(config), t0, now: t0, timeout: None, flow, sent, echoed, events }
     }
 
+    /// A bench whose trunk differs from the default.
+    pub fn of_trunk(change: impl FnOnce(&mut UaTrunk)) -> Bench {
+        let mut own = trunk();
+        change(&mut own);
+        Bench::with(UaConfig { trunks: vec![own], ..config() }, udp())
+    }
+
     fn drain(&mut self) {
         let ms = self.ms();
         loop {
@@ -132,9 +139,13 @@ impl Bench {
         self.hear_on(self.flow, text);
     }
     pub fn hear_on(&mut self, flow: Flow, text: impl AsRef<[u8]>) {
+        self.hear_of(Some(TRUNK), flow, text);
+    }
+    /// A message that the owner's rules give to this trunk, or to none.
+    pub fn hear_of(&mut self, origin: Option<TrunkId>, flow: Flow, text: impl AsRef<[u8]>) {
         let framing = if flow.transport == Transport::Udp { Framing::Datagram } else { Framing::Stream };
         let message = Message::parse(Bytes::copy_from_slice(text.as_ref()), framing);
-        self.ua.handle_message(self.now, flow, Some(TRUNK), message);
+        self.ua.handle_message(self.now, flow, origin, message);
         self.drain();
     }
     pub fn broken(&mut self, flow: Flow) {

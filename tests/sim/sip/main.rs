@@ -1,7 +1,9 @@
 //! The SIP user agent in virtual time: no sockets, no sleeps.
 //!
-//! `transactions`, `callee`, `caller`, `dialogs`, `reinvites`, `races`, `transfer`: one user agent against messages written by hand, exact times.
-//! `registering`: the registration machine against a scripted registrar. `resolving`: RFC 3263 against scripted zones. `torture`: RFC 4475 at the user agent. `network`: two user agents joined by a bad network, many seeds. `programs`: random
+//! One user agent against messages written by hand, exact times: `transactions`, `callee`, `caller`, `dialogs`, `reinvites`, `rfc5407`,
+//! `transfer`, `session_timer`, `reliable`.
+//! `registering`: the registration machine against a scripted registrar. `resolving`: RFC 3263 against scripted zones.
+//! `torture`: RFC 4475 at the user agent. `network`: two user agents joined by a bad network, many seeds. `programs`: random
 //! programs of messages, time and commands; nothing may stay and nothing may happen twice.
 
 mod callee;
@@ -10,10 +12,12 @@ mod dialogs;
 mod kit;
 mod network;
 mod programs;
-mod races;
 mod registering;
 mod reinvites;
+mod reliable;
 mod resolving;
+mod rfc5407;
+mod session_timer;
 mod torture;
 mod transactions;
 mod transfer;

@@ -1,4 +1,22 @@
-//! DLG-20: the race conditions of RFC 5407, one test each; every one ends in one clean state.
+//! DLG-20: the race conditions of RFC 5407 §3, one test a figure; every one ends in one clean state.
+//!
+//! | § | what comes | in state | test |
+//! |---|---|---|---|
+//! | 3.1.1 | INVITE copy | Moratorium | `invite_copy_in_moratorium` |
+//! | 3.1.2 | CANCEL | Moratorium | `cancel_in_moratorium` |
+//! | 3.1.3 | BYE of the early dialog | Moratorium | `early_bye_in_moratorium` |
+//! | 3.1.4 | re-INVITE, ACK lost | Moratorium | `reinvite_in_moratorium` |
+//! | 3.1.5 | re-INVITE, ACK with the answer lost | Moratorium | `reinvite_in_moratorium_of_a_late_offer` |
+//! | 3.1.6 | BYE, ACK lost | Moratorium | `bye_in_moratorium` |
+//! | 3.2.1 | BYE | Mortal | `bye_in_mortal` |
+//! | 3.2.2 | re-INVITE | Mortal | `reinvite_in_mortal` |
+//! | 3.2.3 | 2xx to our re-INVITE | Mortal | `ok_of_a_reinvite_in_mortal`, `ok_of_a_reinvite_after_the_peers_bye` |
+//! | 3.2.4 | ACK | Mortal | `ack_in_mortal` |
+//! | 3.3.1 | re-INVITEs cross | Established | `reinvites_cross` |
+//! | 3.3.2 | UPDATE and re-INVITE cross | Established | `update_crosses_reinvite` |
+//! | 3.3.3 | REFER | Mortal | `refer_in_mortal` |
+//!
+//! The tests without a section are neighbours of these that RFC 3261 decides.
 
 use crate::kit::*;
 use voxtrunk::sip::user_agent::{SessionId, UaCommand};
@@ -117,13 +135,25 @@ fn bye_in_mortal() {
 }
 
 /// DLG-20: §3.2.2 a re-INVITE crosses our BYE: 481.
-/// §3.3.3 a REFER too.
 #[test]
-fn reinvite_and_refer_in_mortal() {
+fn reinvite_in_mortal() {
     let (mut bench, mut peer) = mortal();
     bench.at(100).hear(peer.request("INVITE", 2, "", SDP));
+    assert_eq!(bench.log(), ["100 481 INVITE"]);
+    assert_eq!(bench.told(), [""; 0]);
+    bench.expect_empty();
+}
+
+/// DLG-20: §3.3.3 a REFER crosses our BYE: 481, also where the trunk may send them; nobody is asked.
+#[test]
+fn refer_in_mortal() {
+    let mut bench = Bench::of_trunk(|trunk| trunk.refer = true);
+    let (session, mut peer) = answered(&mut bench);
+    bench.tell(UaCommand::Hangup { session, reason: None });
+    bench.log();
+    bench.told();
     bench.at(110).hear(peer.request("REFER", 3, "Refer-To: <sip:x@example.com>\r\n", ""));
-    assert_eq!(bench.log(), ["100 481 INVITE", "110 481 REFER"]);
+    assert_eq!(bench.log(), ["110 481 REFER"]);
     assert_eq!(bench.told(), [""; 0]);
     bench.expect_empty();
 }
