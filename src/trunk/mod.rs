@@ -6,16 +6,20 @@
 //! | `identify` | ordered rules: a request → exactly one trunk, a challenge, or nothing (AUT-01, A1) |
 //! | `dialled` | the ordered places of the dialled number (AUT-09) |
 //! | `numbers` | E.164 by country, prefixes and internal length (AUT-11) |
-//! | `caller` | who calls: PAI, RPID, From; Privacy; forwarding; attestation (AUT-08, AUT-10, AUT-12) |
+//! | `forwarding` | Diversion and History-Info (AUT-09, AUT-10) |
+//! | `caller` | who calls: PAI, RPID, From; Privacy; attestation; User-to-User (AUT-08, AUT-12 to AUT-14) |
 //! | `profile` | ready-made trunks of carriers and PBXs |
 //!
 //! In: a [`Message`](crate::sip::message::Message) and the flow's facts. Out: [`TrunkId`](crate::sip::TrunkId), numbers, [`CallerInfo`].
 
 pub mod caller;
 pub mod dialled;
+mod forwarding;
 pub mod identify;
 pub mod numbers;
 pub mod profile;
+#[cfg(test)]
+mod testing;
 
 use crate::cidr::Network;
 use crate::rtp::receiver::SourcePolicy;
@@ -31,7 +35,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use caller::CallerInfo;
-pub use dialled::DialledFrom;
+pub use dialled::{Dialled, DialledFrom};
+pub use identify::{Facts, Identifier, Verdict};
 pub use numbers::NumberRules;
 
 /// One trunk, checked. The order of the settings is the order of the rules; `sip.peers` is the last one, named `peers`.
