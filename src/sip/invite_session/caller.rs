@@ -49,7 +49,8 @@ impl Session {
         if !headers.iter().any(|(name, _)| *name == Name::MaxForwards) {
             invite = invite.header(Name::MaxForwards, "70");
         }
-        invite = invite
+        invite = core
+            .routed(trunk, invite)
             .header(Name::From, format!("{from};tag={tag}"))
             .header(Name::To, format!("<{to}>"))
             .header(Name::CallId, &call_id)

@@ -24,7 +24,7 @@ use super::headers::{Name, Reason};
 use super::message::{Message, Method};
 use super::replaces::Replaces;
 use super::timers::{SESSION_TIMERS, Timer};
-use super::transaction::Purpose;
+use super::transaction::{Purpose, Sent};
 use super::user_agent::core::{Core, reason_value};
 use super::user_agent::{SessionEnd, SessionId, UaEvent};
 use super::{Flow, TrunkId};
@@ -308,7 +308,15 @@ impl Session {
         }
     }
 
-    pub fn response(&mut self, core: &mut Core, now: Instant, of: (Purpose, u64), flow: Flow, message: &Message) {
+    pub fn response(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        of: (Purpose, u64),
+        flow: Flow,
+        message: &Message,
+        _sent: &Sent,
+    ) {
         let Some(status) = message.status() else { return };
         // The first final response to the INVITE or re-INVITE that is under way, not a copy of an older one.
         let first = status >= 200 && self.invite_tx.take_if(|tx| *tx == of.1).is_some();
@@ -321,12 +329,13 @@ impl Session {
             Purpose::Notify if status >= 300 => self.notify_failed(core),
             // A refused BYE ends the session like any other (§15.1.1); no challenge is answered (AUT-04). A PRACK that is refused changes
             // nothing: the INVITE goes on.
-            Purpose::Info | Purpose::Notify | Purpose::Prack | Purpose::Bye | Purpose::Cancel => {}
+            Purpose::Info | Purpose::Notify | Purpose::Prack | Purpose::Bye | Purpose::Cancel | Purpose::Standalone => {
+            }
         }
     }
 
     /// A request of ours got no final response.
-    pub fn failed(&mut self, core: &mut Core, now: Instant, of: (Purpose, u64), status: u16) {
+    pub fn failed(&mut self, core: &mut Core, now: Instant, of: (Purpose, u64), status: u16, _sent: &Sent) {
         self.invite_tx.take_if(|tx| *tx == of.1);
         match of.0 {
             Purpose::Invite => self.invite_refused(core, now, status, Vec::new()),
@@ -337,7 +346,7 @@ impl Session {
                 self.lost_peer(core, now, status, Vec::new());
             }
             // CancelLimit runs for the INVITE; a BYE has nothing behind it.
-            Purpose::Bye | Purpose::Cancel | Purpose::Prack => {}
+            Purpose::Bye | Purpose::Cancel | Purpose::Prack | Purpose::Standalone => {}
         }
     }
 

@@ -11,7 +11,7 @@ mod server_invite;
 mod store;
 
 pub(crate) use key::{ServerKey, reply_flow};
-pub(crate) use store::{Io, MergeKey, Notice, Purpose, Store};
+pub(crate) use store::{Io, MergeKey, Notice, Purpose, Sent, Store};
 
 use super::timers::Timer;
 use std::time::Duration;

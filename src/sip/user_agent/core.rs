@@ -2,6 +2,7 @@
 
 use super::types::{UaConfig, UaEvent, UaOutput, UaTrunk};
 use crate::sip::dialog::Dialog;
+use crate::sip::digest;
 use crate::sip::headers::{Name, Reason};
 use crate::sip::message::{Builder, Message, Method};
 use crate::sip::random::{Random, hex};
@@ -10,7 +11,7 @@ use crate::sip::transaction::{Io, Store, reply_flow};
 use crate::sip::user_agent::SessionId;
 use crate::sip::{Flow, Transport, TrunkId};
 use bytes::Bytes;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -34,6 +35,12 @@ pub(crate) struct Core {
     pub dropped: u64,
     /// Sessions that another one has taken over: they get their BYE next (RFC 3891).
     pub replaced: Vec<SessionId>,
+    /// Counts of the nonces that our requests were challenged with.
+    pub digest: digest::client::Client,
+    /// Hosts that asked to be left alone (503 with Retry-After), and until when.
+    pub busy: VecDeque<(SocketAddr, Instant)>,
+    /// Preloaded Route of a trunk's requests (RFC 3608).
+    pub routes: HashMap<TrunkId, Vec<String>>,
     /// To-tags of the calls refused last, so that a repeated INVITE is told once.
     refused: VecDeque<u64>,
 }
@@ -55,6 +62,9 @@ impl Core {
             draining: false,
             dropped: 0,
             replaced: Vec::new(),
+            digest: digest::client::Client::default(),
+            busy: VecDeque::new(),
+            routes: HashMap::new(),
             refused: VecDeque::new(),
         }
     }

@@ -3,21 +3,24 @@
 //! `handle_message` / `handle_timeout` / `command`, then `poll_output` drained down to [`UaOutput::Timeout`].
 //!
 //! `types`: what goes in and out. `capability`: Allow and Supported by trunk. `request`: the checks of RFC 3261 §8.2 and the way into a dialog. `core`: what the sessions
-//! share. The sessions are in `sip::invite_session`, the transactions in `sip::transaction`.
+//! share. `way`: flows, challenges, another try. `out_of_dialog`: our REGISTER and OPTIONS. The sessions are in `sip::invite_session`, the transactions in `sip::transaction`.
 
 mod capability;
 pub(crate) mod core;
+mod out_of_dialog;
 pub(crate) mod request;
 mod types;
+pub(crate) mod way;
 
 pub use types::*;
 
 use self::core::Core;
+use self::out_of_dialog::Requests;
 use super::headers::Name;
 use super::invite_session::{Session, causes};
 use super::message::{Message, ParseFailure, fill_received};
 use super::timers::{Owner, SESSION_TIMERS};
-use super::transaction::Notice;
+use super::transaction::{Notice, Purpose};
 use super::{Flow, TrunkId};
 use std::collections::HashMap;
 use std::time::Instant;
@@ -29,11 +32,18 @@ pub struct UserAgent {
     /// Call-ID and our tag of every session.
     dialogs: HashMap<(String, String), SessionId>,
     next_session: u64,
+    requests: Requests,
 }
 
 impl UserAgent {
     pub fn new(config: UaConfig) -> UserAgent {
-        UserAgent { core: Core::new(config), sessions: HashMap::new(), dialogs: HashMap::new(), next_session: 0 }
+        UserAgent {
+            core: Core::new(config),
+            sessions: HashMap::new(),
+            dialogs: HashMap::new(),
+            next_session: 0,
+            requests: Requests::default(),
+        }
     }
 
     /// A handle for an own call, to be used in [`UaCommand::Invite`].
@@ -106,9 +116,8 @@ impl UserAgent {
             Hangup { session, reason } => self.with(session, |s, core| s.hangup(core, now, reason)),
             AnswerInAck { session, sdp } => self.with(session, |s, core| s.answer_in_ack(core, now, sdp)),
             Reinvite { session, sdp } => self.with(session, |s, core| s.reinvite(core, now, sdp)),
-            // Built in `out_of_dialog`.
-            Request(request) => self.out_of_dialog_request(now, *request),
-            ServiceRoute { .. } => {}
+            Request(request) => self.requests.send(&mut self.core, now, *request),
+            ServiceRoute { trunk, routes } => self.core.preload(trunk, routes),
             AnswerRefer { session, status } => self.with(session, |s, core| s.answer_refer(core, now, status)),
             NotifyRefer { session, status } => self.with(session, |s, core| s.notify_refer(core, now, status)),
             Refer { session, refer_to, referred_by, replaces } => {
@@ -144,6 +153,7 @@ impl UserAgent {
             server_transactions: self.core.store.servers(),
             timers: self.core.io.timers.len(),
             dialogs: self.sessions.len(),
+            requests: self.requests.len(),
         }
     }
 
@@ -162,13 +172,6 @@ impl UserAgent {
     pub fn refuse(&mut self, trunk: TrunkId, flow: Flow, request: &Message, status: u16, headers: &[(Name, &str)]) {
         let request = fill_received(request, flow.remote);
         self.core.respond_stateless(trunk, flow, &request, status, headers);
-    }
-
-    fn out_of_dialog_request(&mut self, _now: Instant, request: NewRequest) {
-        let flow = request.flows.first().copied();
-        if let Some(flow) = flow {
-            self.core.event(UaEvent::Response { id: request.id, flow, status: 503, message: None });
-        }
     }
 
     fn insert(&mut self, session: Session) {
@@ -197,11 +200,18 @@ impl UserAgent {
             }
             let Some(notice) = self.core.io.notices.pop_front() else { return };
             match notice {
-                Notice::Response { session, purpose, tx, flow, message } => {
-                    self.with(session, |s, core| s.response(core, now, (purpose, tx), flow, &message));
+                Notice::Response { session, purpose: Purpose::Standalone, flow, message, sent, .. } => {
+                    self.requests.response(&mut self.core, now, session.0, (flow, &message), &sent);
                 }
-                Notice::ClientFailed { session, purpose, tx, status } => {
-                    self.with(session, |s, core| s.failed(core, now, (purpose, tx), status));
+                Notice::ClientFailed { session, purpose: Purpose::Standalone, status, .. } => {
+                    self.requests.failed(&mut self.core, now, session.0, status);
+                }
+                Notice::ClientGone { purpose: Purpose::Standalone, .. } => {}
+                Notice::Response { session, purpose, tx, flow, message, sent } => {
+                    self.with(session, |s, core| s.response(core, now, (purpose, tx), flow, &message, &sent));
+                }
+                Notice::ClientFailed { session, purpose, tx, status, sent } => {
+                    self.with(session, |s, core| s.failed(core, now, (purpose, tx), status, &sent));
                 }
                 Notice::ClientGone { session, purpose, tx } => self.with(session, |s, _| s.client_gone(purpose, tx)),
                 Notice::ServerFailed { session, tx } => self.with(session, |s, core| s.server_failed(core, now, tx)),

@@ -349,4 +349,6 @@ pub struct UaCounts {
     pub timers: usize,
     /// Sessions and what is left of ended ones until the answers to their last requests came or timed out.
     pub dialogs: usize,
+    /// Requests outside of dialogs whose [`UaEvent::Response`] has not been told yet.
+    pub requests: usize,
 }

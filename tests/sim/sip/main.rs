@@ -2,7 +2,8 @@
 //!
 //! One user agent against messages written by hand, exact times: `transactions`, `callee`, `caller`, `dialogs`, `reinvites`, `rfc5407`,
 //! `transfer`, `session_timer`, `reliable`.
-//! `registering`: the registration machine against a scripted registrar. `resolving`: RFC 3263 against scripted zones.
+//! `requests`: ours outside of dialogs. `registering`: the registration machine against a scripted registrar. `resolving`: RFC 3263
+//! against scripted zones.
 //! `torture`: RFC 4475 at the user agent. `network`: two user agents joined by a bad network, many seeds. `programs`: random
 //! programs of messages, time and commands; nothing may stay and nothing may happen twice.
 
@@ -15,6 +16,7 @@ mod programs;
 mod registering;
 mod reinvites;
 mod reliable;
+mod requests;
 mod resolving;
 mod rfc5407;
 mod session_timer;

@@ -1,6 +1,6 @@
 //! Client transactions: own requests, their responses, the ACK of a refusal.
 
-use super::{ClientMachine, ClientTransaction, Io, Notice, Purpose, Store};
+use super::{ClientMachine, ClientTransaction, Io, Notice, Purpose, Sent, Store};
 use crate::sip::Flow;
 use crate::sip::dialog::peer_tag;
 use crate::sip::headers::Name;
@@ -102,12 +102,16 @@ impl Store {
                             tx: id,
                             flow,
                             message: message.clone(),
+                            sent: Sent { request: tx.request.clone(), flow: tx.flow },
                         });
                     }
                 }
                 Action::Start(timer, after) => io.timers.set(Owner::Client(id), timer, now + after),
                 Action::Stop(timer) => io.timers.stop(Owner::Client(id), timer),
-                Action::Fail(status) => io.notices.push_back(Notice::ClientFailed { session, purpose, tx: id, status }),
+                Action::Fail(status) => {
+                    let sent = Sent { request: tx.request.clone(), flow: tx.flow };
+                    io.notices.push_back(Notice::ClientFailed { session, purpose, tx: id, status, sent });
+                }
                 Action::Terminate => self.forget_client(io, id),
             }
         }

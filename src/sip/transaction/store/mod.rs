@@ -33,6 +33,15 @@ pub(crate) enum Purpose {
     Notify,
     Prack,
     Update,
+    /// Outside of dialogs; `session` is then the number of the request (`out_of_dialog`).
+    Standalone,
+}
+
+/// The request of a client transaction and where it went, for another try: the transaction itself may be gone by then.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub request: Message,
+    pub flow: Flow,
 }
 
 /// What the core must hear.
@@ -44,6 +53,7 @@ pub(crate) enum Notice {
         tx: u64,
         flow: Flow,
         message: Message,
+        sent: Sent,
     },
     /// No final response: 408 or 503 (§8.1.3.1).
     ClientFailed {
@@ -51,6 +61,7 @@ pub(crate) enum Notice {
         purpose: Purpose,
         tx: u64,
         status: u16,
+        sent: Sent,
     },
     /// The client transaction is forgotten.
     ClientGone {
