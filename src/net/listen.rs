@@ -1,15 +1,20 @@
 //! Binding: SIP's UDP socket and TCP listener on one address and port (RFC 3261 §18.2.1), for each address; TLS listeners of
 //! their own; plain UDP sockets.
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::AsFd;
 
 /// SIP bursts: a whole second of set-ups may wait while the signalling task is away.
 const SIP_BUFFER: usize = 4 << 20;
 /// How often port 0 is tried until UDP and TCP have the same free port.
 const PAIR_TRIES: usize = 64;
 const BACKLOG: i32 = 1024;
+
+/// DiffServ code points (RFC 4594 §2.3): media, and its signalling.
+pub const DSCP_EF: u32 = 46;
+const DSCP_CS3: u32 = 24;
 
 /// Both listeners of one SIP address.
 #[derive(Debug)]
@@ -69,6 +74,7 @@ pub fn bind_sip(listen: SocketAddr) -> Result<SipListeners, String> {
 
 fn bind_pair(listen: SocketAddr) -> Result<SipListeners, (&'static str, io::Error)> {
     let udp = bind_udp(listen, Some(SIP_BUFFER)).map_err(|e| ("UDP", e))?;
+    mark(&udp, DSCP_CS3);
     let addr = udp.local_addr().map_err(|e| ("UDP", e))?;
     let tcp = bind_tcp(addr).map_err(|e| ("TCP", e))?;
     Ok(SipListeners { udp, tcp, addr })
@@ -114,6 +120,16 @@ fn own_family_only(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
     if addr.is_ipv6() { socket.set_only_v6(true) } else { Ok(()) }
 }
 
+/// Marks what a socket sends (TRN-14). Only a wish: a network that does not look at it works all the same.
+pub fn mark<S: AsFd>(socket: &S, dscp: u32) {
+    let socket = SockRef::from(socket);
+    // The code point stands in the upper six of the eight bits.
+    let _ = match socket.domain() {
+        Ok(Domain::IPV6) => socket.set_tclass_v6(dscp << 2),
+        _ => socket.set_tos_v4(dscp << 2),
+    };
+}
+
 fn bind_tcp(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for the TIME_WAIT of old connections; a second listener is refused all the same.
@@ -121,6 +137,8 @@ fn bind_tcp(addr: SocketAddr) -> io::Result<TcpListener> {
     own_family_only(&socket, addr)?;
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
+    // Accepted connections inherit it.
+    mark(&socket, DSCP_CS3);
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
@@ -135,6 +153,7 @@ mod tests {
         let a = bind_sip("127.0.0.1:0".parse().unwrap()).unwrap();
         assert_eq!(a.udp.local_addr().unwrap(), a.tcp.local_addr().unwrap());
         assert_eq!(a.udp.local_addr().unwrap(), a.addr);
+        assert_eq!(SockRef::from(&a.udp).tos_v4().unwrap(), DSCP_CS3 << 2, "TRN-14");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! In: a range, `now`. Out: bound sockets. A freed port rests in quarantine, so that late media of an old call never
 //! reaches a new one; a port that another program holds is skipped.
 
-use super::listen::bind_udp;
+use super::listen::{DSCP_EF, bind_udp, mark};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::{HashSet, VecDeque};
@@ -61,8 +61,13 @@ impl RtpPorts {
         }
     }
 
-    /// A free pair, from a random place on (ports must not be guessable).
+    /// A free pair on the pool's own address, from a random place on (ports must not be guessable).
     pub fn allocate(&mut self, now: Instant) -> Result<RtpPort, Exhausted> {
+        self.allocate_on(now, self.ip)
+    }
+
+    /// The same on another address of ours; a port is used once, whatever the address.
+    pub fn allocate_on(&mut self, now: Instant, ip: IpAddr) -> Result<RtpPort, Exhausted> {
         self.wake(now);
         if self.pairs == 0 {
             return Err(Exhausted);
@@ -75,7 +80,7 @@ impl RtpPorts {
             if self.used.contains(&port) || self.resting_set.contains(&port) {
                 continue;
             }
-            match self.bind(port) {
+            match bind(ip, port) {
                 Ok(bound) => {
                     self.used.insert(port);
                     return Ok(bound);
@@ -85,12 +90,6 @@ impl RtpPorts {
             }
         }
         Err(Exhausted)
-    }
-
-    fn bind(&self, port: u16) -> io::Result<RtpPort> {
-        let rtp = bind_udp(SocketAddr::new(self.ip, port), None)?;
-        let rtcp = bind_udp(SocketAddr::new(self.ip, port + 1), Some(RTCP_BUFFER))?;
-        Ok(RtpPort { rtp, rtcp, port })
     }
 
     /// The call is over and its sockets are closed.
@@ -120,6 +119,13 @@ impl RtpPorts {
         self.wake(now);
         self.resting.len()
     }
+}
+
+fn bind(ip: IpAddr, port: u16) -> io::Result<RtpPort> {
+    let rtp = bind_udp(SocketAddr::new(ip, port), None)?;
+    mark(&rtp, DSCP_EF);
+    let rtcp = bind_udp(SocketAddr::new(ip, port + 1), Some(RTCP_BUFFER))?;
+    Ok(RtpPort { rtp, rtcp, port })
 }
 
 #[cfg(test)]
@@ -159,6 +165,17 @@ mod tests {
         assert!(ports.allocate(now + Duration::from_secs(29)).is_err());
         assert_eq!(ports.allocate(now + Duration::from_secs(30)).unwrap().port, port);
         assert_eq!(ports.quarantined(now), 0);
+    }
+
+    /// TRN-01: a caller by IPv6 has its media there, from the same range of ports. TRN-14: marked EF.
+    #[test]
+    fn another_address_shares_the_range() {
+        let mut ports = pool(4, 1);
+        let now = clock::now();
+        let pair = ports.allocate_on(now, "::1".parse().unwrap()).unwrap();
+        assert!(pair.rtp.local_addr().unwrap().is_ipv6());
+        assert_eq!(socket2::SockRef::from(&pair.rtp).tclass_v6().unwrap(), DSCP_EF << 2);
+        assert!(ports.allocate(now).is_err(), "the range is in use");
     }
 
     #[test]

@@ -78,7 +78,7 @@ const MAX_TRANSACTIONS: usize = 65_536;
 /// A running server. Dropping it stops everything at once; [`Server::stop`] is the polite way.
 pub struct Server {
     sip: SocketAddr,
-    sip_tls: Option<SocketAddr>,
+    listening: Listening,
     tls: SipTlsSides,
     metrics_addr: Option<SocketAddr>,
     metrics: Metrics,
@@ -139,7 +139,6 @@ impl Server {
         }
         let tls = tls::sides(&settings)?;
         let sockets = bind_sip_all(&settings.sip.listeners().collect::<Vec<_>>(), &tls::listen(&settings))?;
-        let sip_tls = sockets.tls.first().map(|tls| tls.addr);
         let sip = sockets.plain.first().map(|plain| plain.addr).ok_or("no address to listen on")?;
         let listening = listening(&sockets);
         let settings = Arc::new(settings);
@@ -155,7 +154,7 @@ impl Server {
         let board = TrunkBoard::default();
         let metrics_addr = start_http(&settings, &metrics, &health, &board, &mut services)?;
         services.spawn(tls::watch_expiry(tls.clone()));
-        let trunks = Trunks::new(&settings, listening, &mut random);
+        let trunks = Trunks::new(&settings, reachable(&listening), &mut random);
         let (reports_in, reports) = mpsc::channel(REPORTS);
         let tools = HttpRunner::new()?;
         let mut workers = Vec::new();
@@ -193,7 +192,7 @@ impl Server {
         tasks.spawn(Signalling::new(clock::now(), parts).run());
         Ok(Server {
             sip,
-            sip_tls,
+            listening,
             tls,
             metrics_addr,
             metrics,
@@ -216,7 +215,12 @@ impl Server {
 
     /// The address of SIP over TLS, if it is on.
     pub fn sip_tls_addr(&self) -> Option<SocketAddr> {
-        self.sip_tls
+        self.listening.iter().find(|(transport, _)| *transport == Transport::Tls).map(|(_, at)| *at)
+    }
+
+    /// Every address that SIP listens on, as it is bound.
+    pub fn listening(&self) -> &[(Transport, SocketAddr)] {
+        &self.listening
     }
 
     /// The address of metrics and health, if they are on.
@@ -292,6 +296,16 @@ impl Server {
 fn listening(sockets: &SipSockets) -> Listening {
     let plain = sockets.plain.iter().flat_map(|both| [(Transport::Udp, both.addr), (Transport::Tcp, both.addr)]);
     plain.chain(sockets.tls.iter().map(|tls| (Transport::Tls, tls.addr))).collect()
+}
+
+/// What requests of ours may leave by: without a TLS listener TLS connections are opened all the same, from the plain addresses.
+fn reachable(listening: &Listening) -> Listening {
+    let mut all = listening.clone();
+    if !all.iter().any(|(transport, _)| *transport == Transport::Tls) {
+        let plain = listening.iter().filter(|(transport, _)| *transport == Transport::Tcp);
+        all.extend(plain.map(|(_, at)| (Transport::Tls, *at)));
+    }
+    all
 }
 
 fn user_agent(settings: &Settings, trunks: &Trunks, seed: u64) -> UserAgent {

@@ -3,6 +3,7 @@
 use crate::config::settings::{Settings, SipTls};
 use crate::net::clock;
 use crate::net::tls::{ServerFiles, SipTlsSides, TlsClient, TlsServer};
+use crate::sip::Transport;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,9 +12,13 @@ const DAILY: Duration = Duration::from_secs(86_400);
 
 /// Reads the files. The error is a sentence for the operator.
 pub fn sides(settings: &Settings) -> Result<SipTlsSides, String> {
-    let Some(tls) = &settings.sip.tls else { return Ok(SipTlsSides::default()) };
-    let client = TlsClient::new(Some((tls.certificate.clone(), tls.key.clone())));
-    Ok(SipTlsSides { server: Some(TlsServer::load(files(tls))?), client })
+    let own = settings.sip.tls.as_ref();
+    let client = TlsClient::new(own.map(|tls| (tls.certificate.clone(), tls.key.clone())));
+    for trunk in settings.trunks.iter().filter(|trunk| trunk.transports.contains(&Transport::Tls)) {
+        client.prepare(&trunk.tls).map_err(|why| format!("trunk \"{}\": {why}", trunk.name))?;
+    }
+    let server = own.map(|tls| TlsServer::load(files(tls))).transpose()?;
+    Ok(SipTlsSides { server, client })
 }
 
 fn files(tls: &SipTls) -> ServerFiles {
@@ -26,9 +31,18 @@ fn files(tls: &SipTls) -> ServerFiles {
     }
 }
 
-/// Where TLS listens.
+/// Where TLS listens: on one address, or, when that is the first of `sip.listen`, on all of them.
 pub fn listen(settings: &Settings) -> Vec<SocketAddr> {
-    settings.sip.tls.iter().map(|tls| tls.listen).collect()
+    let Some(tls) = &settings.sip.tls else { return Vec::new() };
+    let everywhere = tls.listen.ip() == settings.sip.listen.ip();
+    let further = settings.sip.listen_also.iter().filter(|_| everywhere);
+    let mut all = vec![tls.listen];
+    for further in further.map(|also| SocketAddr::new(also.ip(), tls.listen.port())) {
+        if tls.listen.port() == 0 || !all.contains(&further) {
+            all.push(further);
+        }
+    }
+    all
 }
 
 /// Warns at the start and daily while our certificate is about to end. Runs until it is dropped.

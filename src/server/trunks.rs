@@ -156,10 +156,16 @@ impl Trunks {
         }
     }
 
+    /// Where media that goes with signalling on this flow is bound: `media.listen`, if it can be reached from there.
+    pub fn media_ip(&self, flow: Flow) -> IpAddr {
+        let same_family = |ip: &IpAddr| ip.is_ipv4() == flow.local.is_ipv4();
+        self.settings.media.listen.filter(same_family).unwrap_or_else(|| flow.local.ip())
+    }
+
     /// Our end of a stream that answers, or goes along with, signalling on this flow.
     pub fn local_media(&self, trunk: TrunkId, flow: Flow, port: u16, session_id: u64) -> LocalMedia {
         let (media, own) = (&self.settings.media, self.get(trunk).map(|ready| &ready.trunk));
-        let bound = media.listen.unwrap_or_else(|| flow.local.ip());
+        let bound = self.media_ip(flow);
         let of = own.map(|trunk| &trunk.media);
         LocalMedia {
             addr: own.map_or(bound, |trunk| self.known_as(trunk, bound)),

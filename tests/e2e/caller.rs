@@ -48,6 +48,8 @@ impl Caller {
 
     pub async fn udp_from(ip: IpAddr, server: SocketAddr) -> Caller {
         let socket = UdpSocket::bind((ip, 0)).await.unwrap();
+        // TRN-03: what does not come from the address we talk to is not heard.
+        socket.connect(server).await.unwrap();
         let local = socket.local_addr().unwrap();
         Caller::new(Wire::Udp(socket), local, server).await
     }

@@ -108,7 +108,8 @@ impl Signalling {
         record.dialplan = Some(plan.name.clone());
         let provider = self.parts.providers.get(plan.provider.as_deref()).ok_or(NO_PROVIDER)?.clone();
         record.provider = Some(provider.name.clone());
-        let rtp = self.parts.ports.allocate(now).map_err(|_| NO_PORTS)?;
+        let media_ip = self.parts.trunks.media_ip(origin.flow);
+        let rtp = self.parts.ports.allocate_on(now, media_ip).map_err(|_| NO_PORTS)?;
         let params = self.params(session, &origin, invite, plan, &provider, &rtp, record);
         record.model = Some(params.endpoint.model.clone());
         self.start(now, origin, params, provider, rtp, record.clone());

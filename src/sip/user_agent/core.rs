@@ -91,11 +91,16 @@ impl Core {
         trunks.get(usize::from(trunk.0)).or_else(|| trunks.first()).expect("UaConfig::trunks is never empty")
     }
 
-    /// The advertised address for a flow: its transport and address family, else its transport. `None`: transport not in use.
+    /// The advertised address for a flow: of its transport; that of its local socket before another of its family, by port if a
+    /// NAT changes the address. `None`: transport not in use.
     pub fn advertised(&self, trunk: TrunkId, flow: Flow) -> Option<SocketAddr> {
-        let all = &self.trunk(trunk).advertised;
-        let of_transport = || all.iter().filter(|(t, _)| *t == flow.transport).map(|(_, a)| *a);
-        of_transport().find(|a| a.is_ipv4() == flow.remote.is_ipv4()).or_else(|| of_transport().next())
+        let of_transport = self.trunk(trunk).advertised.iter().filter(|(t, _)| *t == flow.transport).map(|(_, a)| *a);
+        let fits = |a: &SocketAddr| {
+            let family = a.is_ipv4() == flow.remote.is_ipv4();
+            (family, *a == flow.local, family && a.port() == flow.local.port())
+        };
+        // The first of those that fit best.
+        of_transport.rev().max_by_key(fits)
     }
 
     /// `host:port` of Via and Contact.
