@@ -68,16 +68,31 @@ pub(crate) fn check(value: &[u8]) -> Result<(), &'static str> {
     check_params(pieces.params)
 }
 
+/// Most parameters of one value.
+const MAX_PARAMS: usize = 256;
+
 pub(crate) fn check_params(params: &[u8]) -> Result<(), &'static str> {
-    for (name, value) in lexer::params(params) {
-        if name.is_empty() || name.iter().any(|b| is_lws(*b) || matches!(b, b'"' | b'<' | b'>' | b',')) {
-            return Err("a parameter name that is none");
+    checked(params).try_for_each(|param| param.map(|_| ()))
+}
+
+/// The parameters, each judged; an error in place of the 257th.
+fn checked(params: &[u8]) -> impl Iterator<Item = Result<(&[u8], Option<&[u8]>), &'static str>> {
+    lexer::params(params).take(MAX_PARAMS + 1).enumerate().map(|(number, (name, value))| {
+        if number == MAX_PARAMS {
+            return Err("more than 256 parameters");
         }
-        if let Some(value) = value.filter(|v| v.first() == Some(&b'"'))
-            && lexer::quoted_end(value) != Some(value.len())
-        {
-            return Err("a quoted parameter that does not end");
-        }
+        check_param(name, value).map(|()| (name, value))
+    })
+}
+
+fn check_param(name: &[u8], value: Option<&[u8]>) -> Result<(), &'static str> {
+    if name.is_empty() || name.iter().any(|b| is_lws(*b) || matches!(b, b'"' | b'<' | b'>' | b',')) {
+        return Err("a parameter name that is none");
+    }
+    if let Some(value) = value.filter(|v| v.first() == Some(&b'"'))
+        && lexer::quoted_end(value) != Some(value.len())
+    {
+        return Err("a quoted parameter that does not end");
     }
     Ok(())
 }
@@ -90,11 +105,10 @@ impl NameAddr {
 
     pub(crate) fn from_value(value: &[u8]) -> Result<NameAddr, &'static str> {
         let pieces = pieces(value)?;
-        check_params(pieces.params)?;
         let uri = Uri::parse(&String::from_utf8_lossy(pieces.uri)).map_err(|e| e.0)?;
         let display = (!pieces.display.is_empty()).then(|| lexer::unquoted(pieces.display));
-        let params =
-            lexer::params(pieces.params).map(|(name, value)| (lexer::text(name), value.map(lexer::unquoted))).collect();
+        let owned = |(name, value): (&[u8], Option<&[u8]>)| (lexer::text(name), value.map(lexer::unquoted));
+        let params = checked(pieces.params).map(|param| param.map(owned)).collect::<Result<_, _>>()?;
         Ok(NameAddr { display, uri, params })
     }
 }
@@ -153,6 +167,15 @@ mod tests {
             read("<sip:a@h>;+sip.instance=\"<urn:uuid:0;x,y>\"").param("+sip.instance"),
             Some(Some("<urn:uuid:0;x,y>"))
         );
+    }
+
+    /// PAR-07, A10: the parameters of a value are counted before they are kept.
+    #[test]
+    fn parameters_are_capped() {
+        let value = |n: usize| format!("<sip:a@h>{}", ";p=1".repeat(n));
+        assert_eq!(read(&value(256)).params.len(), 256);
+        assert_eq!(NameAddr::parse(&value(257)), Err("more than 256 parameters"));
+        assert!(check(value(9_000).as_bytes()).is_err());
     }
 
     #[test]

@@ -326,6 +326,9 @@ pub(crate) fn unquoted(value: &[u8]) -> String {
     let value = trim(value);
     let Some(inner) = value.strip_prefix(b"\"") else { return text(value) };
     let inner = inner.strip_suffix(b"\"").unwrap_or(inner);
+    if !inner.iter().any(|b| matches!(b, b'\\' | b'\r' | b'\n')) {
+        return String::from_utf8_lossy(inner).into_owned();
+    }
     let mut out = Vec::with_capacity(inner.len());
     let mut escaped = false;
     for b in inner {

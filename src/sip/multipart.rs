@@ -3,7 +3,7 @@
 //! In: a Content-Type value and a body. Limits: 16 parts in all, 3 levels, a boundary of 70 characters.
 
 use super::headers::Name;
-use super::lexer::{self, Fault, bad, too_large};
+use super::lexer::{self, Fault, MAX_LINE, bad, too_large};
 
 /// Most parts of a body, all levels together.
 pub const MAX_PARTS: usize = 16;
@@ -138,6 +138,7 @@ struct Head {
 /// Splits a part into what its headers say and its body. Without Content-Type it is text/plain (RFC 2046 §5.2).
 fn head_of(part: &[u8]) -> (Head, &[u8]) {
     let mut head = Head { content_type: b"text/plain".to_vec(), required: false };
+    // With folds; what goes on beyond the longest line is left out.
     let mut lines: Vec<(Option<Name>, Vec<u8>)> = Vec::new();
     let mut rest = part;
     while !rest.is_empty() && lines.len() < MAX_PARTS {
@@ -148,8 +149,13 @@ fn head_of(part: &[u8]) -> (Head, &[u8]) {
             break;
         }
         match (line.first(), lines.last_mut(), lexer::cut(line, b':')) {
-            (Some(b' ' | b'\t'), Some((_, value)), _) => value.extend_from_slice(line),
-            (_, _, Some((name, value))) => lines.push((Name::known(lexer::trim(name)), value.to_vec())),
+            (Some(b' ' | b'\t'), Some((_, value)), _) if value.len() + line.len() <= MAX_LINE => {
+                value.extend_from_slice(line)
+            }
+            (Some(b' ' | b'\t'), Some(_), _) => {}
+            (_, _, Some((name, value))) => {
+                lines.push((Name::known(lexer::trim(name)), value.get(..MAX_LINE).unwrap_or(value).to_vec()));
+            }
             _ => {}
         }
     }
