@@ -19,7 +19,7 @@
 //!
 //! In: [`Settings`] and [`Book`]. Out: a running [`Server`], which owns every task and thread.
 
-mod admission;
+pub mod admission;
 mod bucket;
 mod dialled;
 mod gate;

@@ -164,14 +164,18 @@ impl Service {
         self.out.insert((when, self.count), event);
     }
 
+    /// When the next text arrives.
+    pub fn next_due(&self) -> Option<Duration> {
+        self.out.keys().next().map(|(at, _)| *at)
+    }
+
     /// Texts that arrive now.
     pub fn due(&mut self, now: Duration) -> Vec<String> {
         let mut texts = Vec::new();
-        while let Some(entry) = self.out.first_entry() {
-            if entry.key().0 > now {
-                break;
-            }
-            texts.push(entry.remove().to_string());
+        while self.next_due().is_some_and(|at| at <= now)
+            && let Some((_, event)) = self.out.pop_first()
+        {
+            texts.push(event.to_string());
         }
         if self.active.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.active = None;
