@@ -27,6 +27,9 @@ numbers = ["4711"]
 instructions = "You answer the telephone."
 greeting = { say = "Hello." }
 
+[limits]
+max_call_minutes = 1
+
 [[tool]]
 kind = "hangup"
 name = "hang_up"
@@ -48,8 +51,10 @@ method = "GET"
 url = "https://crm.example/customers"
 "#;
 
-pub fn plan() -> Dialplan {
-    Dialplan::parse(Path::new("load.toml"), PLAN).unwrap_or_else(|problems| panic!("{problems:?}"))
+/// The plan with G.711 or PCM16 towards the service.
+pub fn plan(audio: &str) -> Arc<Dialplan> {
+    let text = format!("audio = \"{audio}\"\n{PLAN}");
+    Arc::new(Dialplan::parse(Path::new("load.toml"), &text).unwrap_or_else(|problems| panic!("{problems:?}")))
 }
 
 /// The even ports of a small range, each of one call at a time.
@@ -143,11 +148,13 @@ impl World {
 
     fn accept(&mut self, session: SessionId, site: usize, invite: &Message, port: u16) {
         let (number, cseq) = key(invite);
+        // Converting the rate is most of what a call costs, and not what this simulation is about.
+        let g711 = self.rng.random_bool(0.95);
         let params = CallParams {
             id: Arc::from(format!("c{number}")),
             session,
             sip_call_id: invite.call_id().unwrap_or_default(),
-            plan: Arc::clone(&self.plan),
+            plan: Arc::clone(&self.plans[usize::from(g711)]),
             provider_name: "fake".into(),
             endpoint: Endpoint {
                 kind: ProviderKind::Compatible,
@@ -182,6 +189,7 @@ impl World {
             unix_ms: 1_800_000_000_000,
         };
         let (mut service, mut connect) = (Service::new(DialectKind::Ga), Ok(self.rng.random_range(20..400)));
+        service.g711 = g711;
         service.replies.push_back(Reply::Speech(200, "Hello."));
         match self.rng.random_range(0..100) {
             0..4 => connect = Err(SessionFault::Connect("refused".into())),

@@ -51,7 +51,7 @@ impl World {
         self.placed += 1;
         self.place(self.placed);
         // Bursts now and then.
-        let gap = if (self.now - self.t0).as_secs() % 30 < 3 { 4 } else { 24 };
+        let gap = if (self.now - self.t0).as_secs() % 30 >= 27 { 4 } else { 20 };
         self.soon(gap, Due::Call);
     }
 
@@ -107,6 +107,8 @@ impl World {
             9..14 => self.soon(5_000, act(Act::Vanish)),
             _ => {}
         }
+        // Nobody lets it ring for ever.
+        self.after(90_000, act(Act::HangUp));
     }
 
     /// What a caller does in a call that stands.
@@ -122,11 +124,11 @@ impl World {
             };
             self.soon(3_000, act(deed));
         }
-        // One in thirty leaves it to the agent or to the limits.
-        let talk = match self.rng.random_range(0..30) {
+        // Some leave it to the agent or to the limits.
+        let talk = match self.rng.random_range(0..100) {
             0 => 120_000,
-            1..4 => 12_000,
-            _ => 3_000,
+            1..6 => 12_000,
+            _ => 2_500,
         };
         self.soon(talk, act(Act::HangUp));
         if self.sites[site].callers[&session].speaks {
@@ -301,7 +303,7 @@ impl World {
             self.connection_breaks(site);
         }
         if self.left > 0 {
-            self.soon(4_000, Due::Fault);
+            self.soon(2_500, Due::Fault);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::agenda::Agenda;
 use crate::net::{End, WEATHER, call_number, delays, flow, server_addr, site_addr, site_of};
-use crate::server::{Live, Ports};
+use crate::server::{Live, Ports, plan};
 use crate::site::{Act, Caller};
 use bytes::Bytes;
 use rand::rngs::StdRng;
@@ -77,7 +77,8 @@ pub struct World {
     pub agenda: Agenda<Due>,
     pub server: Agent,
     pub admission: voxtrunk::server::admission::Admission,
-    pub plan: Arc<Dialplan>,
+    /// PCM16, G.711.
+    pub plans: [Arc<Dialplan>; 2],
     pub calls: BTreeMap<SessionId, Live>,
     pub ports: Ports,
     pub sites: Vec<Site>,
@@ -120,7 +121,7 @@ impl World {
             agenda: Agenda::new(),
             server: agent(seed * 100 + 99, server_addr(), "agent"),
             admission: voxtrunk::server::admission::Admission::new(t0, 400, 150),
-            plan: Arc::new(crate::server::plan()),
+            plans: [plan("pcm16"), plan("g711")],
             calls: BTreeMap::new(),
             ports: Ports::new(380),
             sites: (0..WEATHER.len()).map(site).collect(),
@@ -132,7 +133,7 @@ impl World {
             steps: 0,
         };
         world.after(1, Due::Call);
-        world.after(5_000, Due::Fault);
+        world.after(2_000, Due::Fault);
         world
     }
 
@@ -180,6 +181,8 @@ impl World {
                 agent.due = None;
                 agent.ua.handle_timeout(now);
                 self.drain(end);
+                let next = self.agent(end).due;
+                assert!(next.is_none_or(|at| at > now), "{}: a timer in the past stays", self.told());
             }
             Due::Tick(session) => self.tick(session),
             Due::Socket(session) => self.socket_opens(session),
@@ -280,8 +283,6 @@ impl World {
                     End::Site(site) => self.site_hears(site, event),
                 },
                 UaOutput::Timeout(at) => {
-                    let now = self.now;
-                    assert!(at.is_none_or(|at| at > now), "{}: a timer in the past stays", self.told());
                     let agent = self.agent(end);
                     if agent.due != at {
                         agent.due = at;
