@@ -169,6 +169,10 @@ impl Signalling {
         if !is_new || self.parts.user_agent.knows(request, flow.remote) {
             return true;
         }
+        // A copy of a refused one is not asked about again: it would have two records.
+        if self.parts.user_agent.refuse_again(flow, request) {
+            return false;
+        }
         let caller = self.caller_key(trunk, request);
         let Err((status, why)) = self.admission.admit(now, trunk, caller.as_deref(), self.load.shut()) else {
             return true;

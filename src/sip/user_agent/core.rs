@@ -1,5 +1,6 @@
 //! What every session shares: configuration, random numbers, transactions, timers, outputs, and the headers we write.
 
+use super::refusals::Refusals;
 use super::types::{UaConfig, UaEvent, UaOutput, UaTrunk};
 use crate::sip::dialog::Dialog;
 use crate::sip::digest;
@@ -41,12 +42,9 @@ pub(crate) struct Core {
     pub busy: VecDeque<(SocketAddr, Instant)>,
     /// Preloaded Route of a trunk's requests (RFC 3608).
     pub routes: HashMap<TrunkId, Vec<String>>,
-    /// To-tags of the calls refused last, so that a repeated INVITE is told once.
-    refused: VecDeque<u64>,
+    /// The calls refused last.
+    refusals: Refusals,
 }
-
-/// Refused calls that are remembered.
-const REFUSED: usize = 256;
 
 impl Core {
     pub fn new(config: UaConfig) -> Core {
@@ -65,7 +63,7 @@ impl Core {
             digest: digest::client::Client::default(),
             busy: VecDeque::new(),
             routes: HashMap::new(),
-            refused: VecDeque::new(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -202,26 +200,24 @@ impl Core {
             response = response.header(name.clone(), value);
         }
         let bytes = response.build().as_bytes().clone();
-        self.io.send(reply_flow(flow, request), bytes);
         let new_call = request.method() == Method::Invite
             && !request.to().is_some_and(|to| to.is_ok_and(|to| to.tag().is_some()))
             && status != 482;
-        if new_call {
-            self.refused(trunk, flow, request, status);
+        if new_call && self.refuse_again(flow, request) {
+            return;
+        }
+        self.io.send(reply_flow(flow, request), bytes.clone());
+        // OVL-08: the owner is told of each refused call once.
+        if new_call && self.refusals.remember(self.stateless_hash(request), bytes) {
+            self.event(UaEvent::Refused { trunk, flow, invite: request.clone(), status });
         }
     }
 
-    /// OVL-08: the owner is told of each refused call once.
-    fn refused(&mut self, trunk: TrunkId, flow: Flow, invite: &Message, status: u16) {
-        let tag = self.stateless_hash(invite);
-        if self.refused.contains(&tag) {
-            return;
-        }
-        if self.refused.len() >= REFUSED {
-            self.refused.pop_front();
-        }
-        self.refused.push_back(tag);
-        self.event(UaEvent::Refused { trunk, flow, invite: invite.clone(), status });
+    /// A copy of a call that was refused without a session gets its refusal again.
+    pub fn refuse_again(&mut self, flow: Flow, invite: &Message) -> bool {
+        let Some(bytes) = self.refusals.response(self.stateless_hash(invite)) else { return false };
+        self.io.send(reply_flow(flow, invite), bytes);
+        true
     }
 
     /// A To-tag that only we can make, the same for each copy of a request.

@@ -2,12 +2,13 @@
 //!
 //! `handle_message` / `handle_timeout` / `command`, then `poll_output` drained down to [`UaOutput::Timeout`].
 //!
-//! `types`: what goes in and out. `capability`: Allow and Supported by trunk. `request`: the checks of RFC 3261 §8.2 and the way into a dialog. `core`: what the sessions
+//! `types`: what goes in and out. `refusals`: INVITEs refused without a session. `capability`: Allow and Supported by trunk. `request`: the checks of RFC 3261 §8.2 and the way into a dialog. `core`: what the sessions
 //! share. `way`: flows, challenges, another try. `out_of_dialog`: our REGISTER and OPTIONS. The sessions are in `sip::invite_session`, the transactions in `sip::transaction`.
 
 mod capability;
 pub(crate) mod core;
 mod out_of_dialog;
+mod refusals;
 pub(crate) mod request;
 mod types;
 pub(crate) mod way;
@@ -165,6 +166,12 @@ impl UserAgent {
     /// Whether an INVITE is a copy of one that is being served, by the same way or another (482): it is no new call.
     pub fn knows(&self, invite: &Message, source: std::net::SocketAddr) -> bool {
         self.is_known(&fill_received(invite, source))
+    }
+
+    /// Whether an INVITE is a copy of one that was refused without a session; it got its refusal again then, whatever could be done
+    /// about it now: it has its record.
+    pub fn refuse_again(&mut self, flow: Flow, invite: &Message) -> bool {
+        self.core.refuse_again(flow, &fill_received(invite, flow.remote))
     }
 
     /// Refuses a request without any state (a challenge, an admission limit); an ACK gets nothing. The same request gets the same

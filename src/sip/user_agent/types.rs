@@ -157,7 +157,7 @@ pub enum UaEvent {
         replaces: Option<SessionId>,
     },
     /// A new call that was refused here for its form (416, 420, 415, 406, 400 …) or for want of room (503): answered already, without
-    /// a session. Told once for the copies of one INVITE (the last 256 are remembered); a merged copy (482) is not told.
+    /// a session. Told once for the copies of one INVITE (the last 2048 are remembered); a merged copy (482) is not told.
     Refused { trunk: TrunkId, flow: Flow, invite: Message, status: u16 },
     /// UAC: a provisional response above 100.
     Progress { session: SessionId, status: u16, sdp: Option<Bytes> },

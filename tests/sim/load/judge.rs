@@ -4,12 +4,14 @@ use crate::world::World;
 use voxtrunk::sip::user_agent::UaCounts;
 
 /// What a long run must have reached, or it shows nothing; of a short one, the first few.
-const REACHED: [&str; 24] = [
+const REACHED: [&str; 26] = [
     "calls",
     "answered",
     "record: caller_bye",
     "record: agent_hangup",
     "rejected 404",
+    "refused 503",
+    "refused 486",
     "rejected 503",
     "cancelled",
     "vanished",
@@ -41,6 +43,7 @@ fn judge(world: &mut World) {
         assert!(site.callers.is_empty(), "{told}: callers of site {n} have no end");
     }
     assert!(world.calls.is_empty(), "{told}: {} calls are left", world.calls.len());
+    assert_eq!(world.admission.calls(), 0, "{told}: admission counts calls that are over");
     assert!(world.ports.used.is_empty(), "{told}: ports are left: {:?}", world.ports.used);
     let wrong: Vec<_> = world.invites.iter().filter(|(_, records)| **records != 1).take(10).collect();
     assert!(wrong.is_empty(), "{told}: (call, CSeq) and its records: {wrong:?}");

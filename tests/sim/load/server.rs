@@ -2,7 +2,7 @@
 
 use crate::net::{call_number, server_addr, site_addr, site_of};
 use crate::service::{Opening, Reply, Service};
-use crate::world::{Due, World};
+use crate::world::{Due, World, trunk_of};
 use rand::Rng;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -137,8 +137,6 @@ impl World {
     }
 
     fn admit(&mut self, invite: &Message) -> Result<u16, u16> {
-        let running = self.calls.values().filter(|live| live.call_runs).count();
-        self.admission.admit(self.now, running, 0).map_err(|_| 503u16)?;
         let dialled = invite.request_uri().and_then(Result::ok).and_then(|uri| uri.number());
         if dialled.as_deref() != Some("4711") {
             return Err(404);
@@ -216,6 +214,7 @@ impl World {
             call_runs: true,
             session_runs: true,
         };
+        self.admission.started(trunk_of(site), None);
         assert!(self.calls.insert(session, live).is_none(), "{}: a session id used twice", self.told());
         self.count("calls");
         self.drain_call(session);
@@ -267,6 +266,7 @@ impl World {
         assert!(std::mem::take(&mut live.call_runs), "a call ended twice");
         assert!(!live.socket, "the Realtime session outlives its call");
         let (port, number, cseq) = (live.port, live.number, live.cseq);
+        self.admission.ended(trunk_of(site_of(live.media)), None);
         self.ports.release(port);
         self.record(number, cseq, record.end.cause.label());
         self.forget(session);

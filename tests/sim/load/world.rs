@@ -8,14 +8,18 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use voxtrunk::call::Input;
+use voxtrunk::cidr::Network;
 use voxtrunk::config::dialplan::Dialplan;
 use voxtrunk::sip::headers::Name;
 use voxtrunk::sip::message::{Framing, Message, Method};
-use voxtrunk::sip::user_agent::{SessionId, UaCommand, UaConfig, UaOutput, UaTrunk, UserAgent};
+use voxtrunk::sip::session_timer::{Refresher, TimerMode, TimerPolicy};
+use voxtrunk::sip::user_agent::{Reliable, SessionId, UaCommand, UaConfig, UaOutput, UaTrunk, UserAgent};
 use voxtrunk::sip::{Flow, Transport, TrunkId};
+use voxtrunk::trunk::TrunkLimits;
 
 /// What is due.
 pub enum Due {
@@ -52,6 +56,11 @@ pub enum Due {
     },
     /// Something breaks at a site.
     Fault,
+}
+
+/// The server's trunk of a site.
+pub fn trunk_of(site: usize) -> TrunkId {
+    TrunkId(site as u16)
 }
 
 /// A user agent with the time it was last put on the agenda for.
@@ -94,13 +103,45 @@ pub struct World {
     pub steps: u64,
 }
 
-fn agent(seed: u64, at: std::net::SocketAddr, user: &str) -> Agent {
-    let advertised = [Transport::Udp, Transport::Tcp, Transport::Tls].map(|transport| (transport, at)).to_vec();
-    let mut trunk = UaTrunk::new(Vec::new(), advertised, user);
-    trunk.refer = user == "pbx";
-    Agent {
-        ua: UserAgent::new(UaConfig { seed, trunks: vec![trunk], max_sessions: 5_000, max_transactions: 50_000 }),
-        due: None,
+fn advertised(at: SocketAddr) -> Vec<(Transport, SocketAddr)> {
+    [Transport::Udp, Transport::Tcp, Transport::Tls].map(|transport| (transport, at)).to_vec()
+}
+
+fn agent(seed: u64, trunks: Vec<UaTrunk>) -> Agent {
+    Agent { ua: UserAgent::new(UaConfig { seed, trunks, max_sessions: 5_000, max_transactions: 50_000 }), due: None }
+}
+
+/// The server: one trunk a site, each with habits of its own.
+fn server(seed: u64) -> Agent {
+    let trunk = |site: usize| {
+        let network = Network::parse(&site_addr(site).ip().to_string()).expect("a network of one host");
+        let mut trunk = UaTrunk::new(vec![network], advertised(server_addr()), "agent");
+        trunk.timer = timer(site, Refresher::Us);
+        trunk.reliable = if site == 1 { Reliable::Preferred } else { Reliable::Supported };
+        trunk
+    };
+    agent(seed, (0..WEATHER.len()).map(trunk).collect())
+}
+
+/// A site: it takes REFER, and has session timers unless its server refuses.
+fn pbx(seed: u64, site: usize) -> Agent {
+    let mut trunk = UaTrunk::new(Vec::new(), advertised(site_addr(site)), "pbx");
+    trunk.refer = true;
+    trunk.timer = timer(site + 1, Refresher::Peer);
+    agent(seed, vec![trunk])
+}
+
+fn timer(n: usize, refresher: Refresher) -> TimerPolicy {
+    let mode = [TimerMode::Accept, TimerMode::Offer, TimerMode::Offer, TimerMode::Off, TimerMode::Accept][n % 5];
+    TimerPolicy { mode, expires: Duration::from_secs(90), refresher, ..TimerPolicy::default() }
+}
+
+/// What the trunk of a site lets in.
+fn limits(site: usize) -> TrunkLimits {
+    match site {
+        1 => TrunkLimits { max_calls: Some(60), refusal: 486, ..TrunkLimits::default() },
+        2 => TrunkLimits { calls_per_second: Some(25), ..TrunkLimits::default() },
+        _ => TrunkLimits::default(),
     }
 }
 
@@ -108,7 +149,7 @@ impl World {
     pub fn new(seed: u64, calls: u32) -> World {
         let t0 = voxtrunk::net::clock::now();
         let site = |n: usize| Site {
-            agent: agent(seed * 100 + n as u64, site_addr(n), "pbx"),
+            agent: pbx(seed * 100 + n as u64, n),
             conn: 1,
             callers: BTreeMap::new(),
             arrived: [t0; 2],
@@ -119,8 +160,8 @@ impl World {
             t0,
             now: t0,
             agenda: Agenda::new(),
-            server: agent(seed * 100 + 99, server_addr(), "agent"),
-            admission: voxtrunk::server::admission::Admission::new(t0, 400, 150),
+            server: server(seed * 100 + 99),
+            admission: voxtrunk::server::admission::Admission::new(t0, 400, 150, &[0, 1, 2, 3, 4].map(limits)),
             plans: [plan("pcm16"), plan("g711")],
             calls: BTreeMap::new(),
             ports: Ports::new(380),
@@ -239,11 +280,32 @@ impl World {
             if let Some(number) = number.filter(|_| new) {
                 self.invites.entry((number, cseq)).or_insert(0);
             }
+            if new && !self.admitted(site, conn, &message) {
+                return;
+            }
         }
         self.count(if message.value(&Name::CSeq).is_some() { "messages" } else { "others" });
         let (now, flow) = (self.now, flow(to, site, conn));
-        self.agent(to).ua.handle_message(now, flow, Some(TrunkId(0)), Ok(message));
+        let trunk = if to == End::Server { trunk_of(site) } else { TrunkId(0) };
+        self.agent(to).ua.handle_message(now, flow, Some(trunk), Ok(message));
         self.drain(to);
+    }
+
+    /// As the server does it: admission before there is a session; a refusal leaves no state.
+    fn admitted(&mut self, site: usize, conn: u64, invite: &Message) -> bool {
+        let (now, flow, trunk) = (self.now, flow(End::Server, site, conn), trunk_of(site));
+        if self.server.ua.knows(invite, flow.remote) {
+            return true;
+        }
+        if self.server.ua.refuse_again(flow, invite) {
+            self.drain(End::Server);
+            return false;
+        }
+        let Err((status, why)) = self.admission.admit(now, trunk, None, None) else { return true };
+        let retry_after = why.retry_after().to_string();
+        self.server.ua.refuse(trunk, flow, invite, status, &[(Name::RetryAfter, &retry_after)]);
+        self.drain(End::Server);
+        false
     }
 
     /// Both ends of a connection learn that it is gone.
@@ -260,7 +322,7 @@ impl World {
     /// A site loses everything it knew.
     pub fn site_crashes(&mut self, site: usize) {
         let seed = self.rng.random();
-        self.sites[site].agent = agent(seed, site_addr(site), "pbx");
+        self.sites[site].agent = pbx(seed, site);
         self.sites[site].callers.clear();
         if WEATHER[site].transport.is_reliable() {
             self.connection_breaks(site);
