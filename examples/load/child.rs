@@ -183,5 +183,7 @@ fn plan(args: &Args) -> Dialplan {
         },
         fallback: Fallback::Reject,
         transcript: false,
+        caller_info: Vec::new(),
+        on_resume: voxtrunk::config::dialplan::OnResume::Tell,
     }
 }

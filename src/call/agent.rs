@@ -5,6 +5,7 @@ use super::digits::Way;
 use super::downlink::Downlink;
 use super::machine::{Call, Phase};
 use super::segments::{LOCAL, Said, unheard};
+use super::transfer::Transfer;
 use crate::audio::playout::{Heard, Played};
 use crate::config::dialplan::Dialplan;
 use crate::observe::pii::Pii;
@@ -52,12 +53,13 @@ impl Call {
                 self.response_active = true;
                 self.turns.response_started();
                 self.farewell_response(true);
+                self.consult_response(true);
             }
             AgentEvent::SegmentStarted { segment } => self.segment_started(now, segment),
             AgentEvent::Audio { segment, audio } => self.agent_audio(now, segment, &audio),
             AgentEvent::SegmentEnded { segment, .. } => {
-                if let Some(media) = &mut self.media {
-                    media.downlink.end(segment.0);
+                if let Some(voice) = self.voice() {
+                    voice.end(segment.0);
                 }
                 let said = self.segments.end(segment);
                 self.said(said);
@@ -65,6 +67,7 @@ impl Call {
             AgentEvent::ResponseEnded { failed, .. } => {
                 self.response_active = false;
                 self.farewell_response(false);
+                self.consult_response(false);
                 self.response_ended(now, failed);
             }
             AgentEvent::AgentText { segment, text } => {
@@ -84,6 +87,7 @@ impl Call {
             AgentEvent::Usage(_) => {}
             AgentEvent::Rejected { command, code, message } => {
                 self.farewell_rejected(command);
+                self.consult_rejected(command);
                 self.warn("realtime_rejected", format!("{}: {message}", code.unwrap_or_default()));
             }
             AgentEvent::Warning { label, detail } => self.warn(label, detail),
@@ -105,6 +109,9 @@ impl Call {
             ms = record.since_start(now).as_millis() as u64;
         }
         self.note(CallEvent::RealtimeReady { ms });
+        if let Some(data) = super::caller_data::block(&self.plan.caller_info, &self.caller_info) {
+            self.intent(now, Intent::AddContext(data));
+        }
         if self.answered.is_none() {
             self.answer(now);
         } else if let Some(media) = &mut self.media {
@@ -127,7 +134,7 @@ impl Call {
         }
         self.failures = 0;
         self.turns.audio(now);
-        let taken = self.media.as_mut().is_none_or(|media| media.downlink.push(segment.0, audio));
+        let taken = self.voice().is_none_or(|voice| voice.push(segment.0, audio));
         if !taken {
             self.warn("playout_full", "more than the queue holds; the rest of the answer is dropped");
         }
@@ -143,7 +150,7 @@ impl Call {
         if let Some(segment) = played.finished {
             let said = self.segments.played(SegmentId(segment));
             self.said(said);
-            if self.media.as_ref().is_some_and(|m| m.downlink.is_drained()) {
+            if self.voice_ref().is_some_and(Downlink::is_drained) {
                 self.note(CallEvent::AgentStops);
             }
         }
@@ -152,8 +159,9 @@ impl Call {
     /// Words the caller has heard.
     fn said(&mut self, said: Option<Said>) {
         let Some(Said { began, text }) = said else { return };
+        let speaker = self.speaker();
         if let Some(record) = &mut self.record {
-            record.said(began, "agent", &text);
+            record.said(began, speaker, &text);
         }
         self.note(CallEvent::AgentSaid(Pii(text)));
     }
@@ -163,7 +171,7 @@ impl Call {
         let Some(fault) = failed else { return };
         self.failures += 1;
         self.warn("response_failed", fault.to_string());
-        if !self.is_talking() {
+        if !self.is_talking() || self.transfer.as_ref().is_some_and(Transfer::whispers) {
             return;
         }
         if self.failures < MOST_FAILURES {
@@ -207,7 +215,8 @@ impl Call {
 
     /// Whether an entry would reach the model now.
     pub(super) fn takes_digits(&self) -> bool {
-        self.ready && self.is_talking() && !self.on_hold()
+        let whispers = self.transfer.as_ref().is_some_and(Transfer::whispers);
+        self.ready && self.is_talking() && !self.on_hold() && !whispers
     }
 
     pub(super) fn digit_clock(&mut self, now: Instant) {
@@ -237,7 +246,7 @@ impl Call {
 
     /// Stops the agent at once: what plays, what waits, and what is still being made. The segment that was cut first.
     pub(super) fn interrupt(&mut self, now: Instant) -> Option<Heard> {
-        let cut = self.media.as_mut().map(|m| m.downlink.flush()).unwrap_or_default();
+        let cut = self.voice().map(Downlink::flush).unwrap_or_default();
         let first = cut.first().copied();
         for heard in cut.into_iter().filter(|h| h.segment < LOCAL) {
             self.intent(now, Intent::Interrupt { segment: SegmentId(heard.segment), heard_ms: heard.heard_ms });
@@ -259,8 +268,7 @@ impl Call {
     // ---- clocks
 
     pub(super) fn is_drained(&self) -> bool {
-        self.segments.open().next().is_none()
-            && self.media.as_ref().map(|m| &m.downlink).is_none_or(Downlink::is_drained)
+        self.segments.open().next().is_none() && self.voice_ref().is_none_or(Downlink::is_drained)
     }
 
     /// Whether the agent, and not the caller, is at work.

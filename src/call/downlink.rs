@@ -5,6 +5,7 @@
 //! when the offer/answer direction forbids sending or nobody knows where to. The frame path allocates nothing.
 
 use super::filler::Tone;
+use super::relay::Relay;
 use crate::audio::g711::Law;
 use crate::audio::pcm::PER_MS_8K;
 use crate::audio::playout::{Heard, Played, Playout};
@@ -47,6 +48,8 @@ pub(super) struct Downlink {
     current: Option<u64>,
     half: Option<u8>,
     tone: Option<Tone>,
+    /// Frames come from the other leg.
+    relay: Option<Box<Relay>>,
     last_speech: Option<Instant>,
     wide: Vec<i16>,
     narrow: Vec<i16>,
@@ -69,6 +72,7 @@ impl Downlink {
             current: None,
             half: None,
             tone: None,
+            relay: None,
             last_speech: None,
             wide: Vec::new(),
             narrow: Vec::new(),
@@ -125,6 +129,20 @@ impl Downlink {
     /// Soft tone in place of silence, or none.
     pub fn set_tone(&mut self, on: bool) {
         self.tone = if on { self.tone.take().or_else(|| Some(Tone::default())) } else { None };
+    }
+
+    /// From now on the other leg is heard here, and no agent.
+    pub fn bridge(&mut self) {
+        self.flush();
+        self.tone = None;
+        self.relay.get_or_insert_with(|| Box::new(Relay::new()));
+    }
+
+    /// Audio of the other leg.
+    pub fn relay(&mut self, law: Law, payload: &[u8], lost_before: u32) {
+        if let Some(relay) = &mut self.relay {
+            relay.push(law, payload, lost_before);
+        }
     }
 
     /// Audio of a segment in the session's format. `false`: the queue is full and the rest was refused.
@@ -191,6 +209,13 @@ impl Downlink {
 
     fn packet(&mut self, now: Instant, out: &mut Vec<u8>) -> Played {
         self.frame.resize(self.frame_samples, 0);
+        if let Some(relay) = &mut self.relay {
+            relay.fill(&mut self.frame);
+            self.payload.clear();
+            self.law.encode(&self.frame, &mut self.payload);
+            self.repeats_due = !self.sender.frame(&self.payload, out);
+            return Played::default();
+        }
         let played = self.playout.next_frame(&mut self.frame);
         if let (0, Some(tone)) = (played.samples, &mut self.tone) {
             tone.fill(&mut self.frame);

@@ -18,6 +18,8 @@ pub enum Cause {
     CallerCancel,
     AgentHangup,
     Transferred,
+    /// Caller and callee spoke to each other here, and one of them hung up.
+    Bridged,
     MaxCall,
     CallerSilent,
     NoMedia,
@@ -37,6 +39,7 @@ impl Cause {
             Cause::CallerCancel => "caller_cancel",
             Cause::AgentHangup => "agent_hangup",
             Cause::Transferred => "transferred",
+            Cause::Bridged => "bridged",
             Cause::MaxCall => "max_call",
             Cause::CallerSilent => "caller_silent",
             Cause::NoMedia => "no_media",
@@ -68,7 +71,9 @@ impl Cause {
     /// Q.850 cause for the BYE (RFC 3326).
     fn q850(&self) -> u16 {
         match self {
-            Cause::AgentHangup | Cause::Transferred | Cause::MaxCall | Cause::CallerSilent => 16,
+            Cause::AgentHangup | Cause::Transferred | Cause::Bridged | Cause::MaxCall | Cause::CallerSilent => 16,
+            // Towards the second leg.
+            Cause::CallerBye | Cause::CallerCancel => 16,
             Cause::NoCodec => 88,
             // Temporary failure.
             _ => 41,

@@ -45,8 +45,8 @@ impl Call {
             }
             Fallback::Reject | Fallback::Apology { .. } => self.apologise(now, end),
             Fallback::Transfer { target } => {
-                let found = super::transfer::find_target(&self.plan.tools, target);
-                match found.and_then(|uri| Transfer::fallback(now, target.clone(), &uri, end.clone())) {
+                let found = super::transfer::find_target(&self.plan.tools, target, None);
+                match found.and_then(|target| Transfer::fallback(now, target, end.clone())) {
                     Some(transfer) => {
                         self.note(CallEvent::Fallback("transfer"));
                         self.answer(now);
@@ -67,9 +67,9 @@ impl Call {
 
     fn end_open_segments(&mut self, now: Instant) {
         let open = self.segments.end_all();
-        let Some(media) = &mut self.media else { return };
-        open.iter().for_each(|segment| media.downlink.end(segment.0));
-        if media.downlink.queued_ms() > MOST_QUEUED_MS {
+        let Some(voice) = self.voice() else { return };
+        open.iter().for_each(|segment| voice.end(segment.0));
+        if voice.queued_ms() > MOST_QUEUED_MS {
             self.interrupt(now);
         }
     }

@@ -81,9 +81,9 @@ impl Call {
     /// Whether the agent may begin to speak.
     pub(super) fn admits_speech(&self) -> bool {
         match &self.phase {
-            Phase::Talking => true,
+            Phase::Talking => !self.is_settling(),
             Phase::Ending(f) => matches!(f.wait, Wait::Words { .. } | Wait::Drain { admits: true }),
-            Phase::Ringing | Phase::Ended => false,
+            Phase::Ringing | Phase::Bridged { .. } | Phase::Ended => false,
         }
     }
 
@@ -196,7 +196,8 @@ impl Call {
         let Some(due) = self.limits.as_mut().and_then(|limits| limits.due(now, last_packet)) else { return };
         match due {
             Due::End => self.hang_up(now, CallEnd::new(EndedBy::Agent, Cause::MaxCall)),
-            Due::Goodbye if self.on_hold() || self.transfer.is_some() => {}
+            Due::NoMedia if self.is_bridged() => self.hang_up(now, CallEnd::new(EndedBy::Fault, Cause::NoMedia)),
+            Due::Goodbye if self.on_hold() || self.transfer.is_some() || self.is_bridged() => {}
             Due::Goodbye => {
                 let end = CallEnd::new(EndedBy::Agent, Cause::MaxCall);
                 self.say_goodbye(now, self.plan.limits.goodbye.clone(), end);

@@ -21,11 +21,11 @@ pub(super) struct Filler {
 }
 
 impl Filler {
-    /// `owed`: the agent owes the caller an answer and says nothing now.
+    /// `owed`: the agent owes the caller an answer and says nothing now. `endless`: what is waited for has a deadline of its own.
     /// Whether the tone plays now.
-    pub fn update(&mut self, now: Instant, owed: bool) -> bool {
+    pub fn update(&mut self, now: Instant, owed: bool, endless: bool) -> bool {
         self.owed_since = if owed { self.owed_since.or(Some(now)) } else { None };
-        self.owed_since.is_some_and(|t| (t + PATIENCE..t + GIVE_UP).contains(&now))
+        self.owed_since.is_some_and(|t| now >= t + PATIENCE && (endless || now < t + GIVE_UP))
     }
     pub fn timeout(&self, now: Instant) -> Option<Instant> {
         let since = self.owed_since?;
@@ -66,12 +66,12 @@ mod tests {
     fn tone_begins_in_time() {
         let start = clock::now();
         let mut filler = Filler::default();
-        assert!(!filler.update(start, true));
-        assert!(!filler.update(start + Duration::from_millis(1_600), true));
+        assert!(!filler.update(start, true, false));
+        assert!(!filler.update(start + Duration::from_millis(1_600), true, false));
         let due = filler.timeout(start).expect("the clock runs");
         assert!(due < start + Duration::from_secs(2));
-        assert!(filler.update(due, true));
-        assert!(!filler.update(start + Duration::from_secs(3), false));
+        assert!(filler.update(due, true, false));
+        assert!(!filler.update(start + Duration::from_secs(3), false, false));
         assert_eq!(filler.timeout(start), None);
     }
 

@@ -82,6 +82,15 @@ impl LimitClock {
         None
     }
 
+    /// The media clock alone: whether nothing came for too long.
+    pub fn media_is_due(&mut self, now: Instant, last_packet: Option<Instant>) -> bool {
+        self.media_deadline(last_packet).is_some_and(|at| at <= now)
+    }
+
+    pub fn media_timeout(&self, last_packet: Option<Instant>) -> Option<Instant> {
+        self.media_deadline(last_packet)
+    }
+
     pub fn timeout(&self, last_packet: Option<Instant>) -> Option<Instant> {
         let cap = if self.said_goodbye { self.cap() } else { self.goodbye_at() };
         self.media_deadline(last_packet).map_or(Some(cap), |media| Some(cap.min(media)))

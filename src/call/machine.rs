@@ -7,6 +7,7 @@ use super::digits::Digits;
 use super::downlink::Frame;
 use super::farewell::Farewell;
 use super::filler::Filler;
+use super::leg::{Leg, Wish};
 use super::limits::LimitClock;
 use super::link::Socket;
 use super::media::Media;
@@ -23,6 +24,7 @@ use crate::realtime::session::Session;
 use crate::realtime::{AudioFormat, Endpoint, Greeting, Intent};
 use crate::sip::offer_answer::Negotiation;
 use crate::sip::user_agent::{SessionId, UaCommand};
+use crate::trunk::{CallerInfo, Trunk};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -37,6 +39,10 @@ pub(super) enum Phase {
     /// Not answered: 180 was sent.
     Ringing,
     Talking,
+    /// Caller and callee speak to each other; the agent is gone.
+    Bridged {
+        since: Instant,
+    },
     /// The last words.
     Ending(Farewell),
     Ended,
@@ -80,6 +86,15 @@ pub struct Call {
     pub(super) tools: Tools,
     pub(super) transfer: Option<Transfer>,
     pub(super) transfers: u32,
+    pub(super) leg_wish: Option<Wish>,
+    pub(super) leg: Option<Leg>,
+    /// The dialog that referred us to another target, while that is called.
+    pub(super) moving: Option<SessionId>,
+    pub(super) moves: u32,
+    /// The answer to our offer in a 200 is still to come.
+    pub(super) answer_due: bool,
+    pub(super) trunk: Option<Arc<Trunk>>,
+    pub(super) caller_info: CallerInfo,
     pub(super) limits: Option<LimitClock>,
     pub(super) silence: SilenceClock,
     pub(super) filler: Filler,
@@ -127,6 +142,13 @@ impl Call {
             tools: Tools::default(),
             transfer: None,
             transfers: 0,
+            leg_wish: None,
+            leg: None,
+            moving: None,
+            moves: 0,
+            answer_due: false,
+            trunk: params.trunk,
+            caller_info: params.caller_info,
             limits: None,
             filler: Filler::default(),
             record: Some(record),
@@ -154,8 +176,9 @@ impl Call {
                 }
             }
             Input::RealtimeClosed { code, reason } => self.realtime_closed(now, code, reason),
-            // No leg is ever asked for yet.
-            Input::LegReady(_) | Input::LegFailed { .. } | Input::LegRtp { .. } => {}
+            Input::LegReady(ready) => self.leg_ready(now, ready),
+            Input::LegFailed { status } => self.leg_unavailable(now, status),
+            Input::LegRtp { from, datagram } => self.leg_datagram(now, from, datagram),
             Input::Tool { id, result } => self.tool_finished(now, id, result),
             Input::Close(end) => self.hang_up(now, end),
         }
@@ -174,13 +197,16 @@ impl Call {
             if let Some(to) = self.send_packet(now) {
                 return Output::Rtp { to };
             }
+            if let Some(to) = self.send_leg_packet(now) {
+                return Output::LegRtp { to };
+            }
             if self.outputs.is_empty() {
                 return Output::Timeout(self.timeout(now));
             }
         }
     }
 
-    /// The datagram of the last `Output::Rtp`.
+    /// The datagram of the last `Output::Rtp` or `Output::LegRtp`.
     pub fn rtp_bytes(&self) -> &[u8] {
         &self.packet
     }
@@ -202,17 +228,37 @@ impl Call {
         None
     }
 
+    /// The same of the second leg.
+    fn send_leg_packet(&mut self, now: Instant) -> Option<SocketAddr> {
+        let media = self.leg.as_mut()?.media.as_mut()?;
+        let target = media.receiver.target();
+        let sent = match media.downlink.poll(now, target.is_some(), &mut self.packet) {
+            Frame::None => return None,
+            Frame::Skipped => None,
+            Frame::Packet(played) => {
+                self.played(now, played);
+                target
+            }
+        };
+        self.advance(now);
+        sent
+    }
+
     /// Runs everything that is due.
     pub(super) fn advance(&mut self, now: Instant) {
         self.realtime_clock(now);
         self.receive(now);
+        self.leg_receive(now);
+        self.relay(now);
         self.pump(now);
         self.greet(now);
         self.digit_clock(now);
         self.tool_clock(now);
         self.limit_clock(now);
         self.silence_clock(now);
+        self.leg_clock(now);
         self.transfer_clock(now);
+        self.bridge_clock(now);
         self.farewell_clock(now);
         self.filler_clock(now);
         self.pump(now);
@@ -232,7 +278,8 @@ impl Call {
             self.tools.timeout(),
             self.limits.as_ref().and_then(|l| l.timeout(last_packet)),
             self.silence.timeout(),
-            self.transfer.as_ref().map(|t| self.last_words_heard_at().filter(|at| *at > now).unwrap_or(t.deadline())),
+            self.transfer_timeout(now),
+            self.leg_timeout(),
             self.farewell_timeout(now),
             self.filler.timeout(now),
         ]
@@ -267,7 +314,10 @@ impl Call {
 
     /// Takes out of the receiver what is due, and runs the stall clock.
     fn receive(&mut self, now: Instant) {
-        let (Some(media), false) = (&mut self.media, matches!(self.phase, Phase::Ended)) else { return };
+        if matches!(self.phase, Phase::Bridged { .. } | Phase::Ended) {
+            return;
+        }
+        let Some(media) = &mut self.media else { return };
         let mut session = self.session.as_mut().filter(|_| self.ready);
         let mut append = |audio: &[u8]| {
             if let Some(session) = &mut session {
@@ -313,7 +363,7 @@ impl Call {
     fn filler_clock(&mut self, now: Instant) {
         let owed = match self.phase {
             Phase::Ending(_) => self.awaits_last_words(),
-            Phase::Ringing | Phase::Ended => false,
+            Phase::Ringing | Phase::Bridged { .. } | Phase::Ended => false,
             Phase::Talking => {
                 self.response_active
                     || self.tools.is_running()
@@ -323,7 +373,8 @@ impl Call {
         };
         let Some(media) = &mut self.media else { return };
         let quiet = media.downlink.queued_ms() == 0 && !media.is_hold() && !self.caller_speaks;
-        let tone = self.filler.update(now, owed && quiet && self.established);
+        let connecting = self.transfer.is_some();
+        let tone = self.filler.update(now, owed && quiet && self.established, connecting);
         media.downlink.set_tone(tone);
     }
 
@@ -360,16 +411,16 @@ impl Call {
     /// The call is over, by whomever: everything is told, closed and released, once.
     pub(super) fn over(&mut self, now: Instant, end: CallEnd) {
         let Some(mut record) = self.record.take() else { return };
+        self.close_leg(Some(end.reason()));
+        if let Phase::Bridged { since } = self.phase {
+            record.cdr.bridged_ms = Some(now.saturating_duration_since(since).as_millis() as u64);
+        }
         let mut said = Vec::new();
         if let Some(media) = &self.media {
             let downlink = &media.downlink;
             said = self.segments.close(|segment| downlink.heard(segment));
-            let uplink = media.uplink.stats();
-            let cdr = &mut record.cdr;
-            cdr.rtp = media.receiver.stats().into();
-            cdr.rtp.concealed_ms = uplink.concealed / crate::audio::pcm::PER_MS_8K as u64;
-            cdr.rtp_sent = downlink.packets();
-            cdr.codec = Some(media.params.codec.name().to_owned());
+            record.left(media);
+            record.cdr.codec = Some(media.params.codec.name().to_owned());
         }
         for said in said {
             record.said(said.began, "agent", &said.text);

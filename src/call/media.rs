@@ -19,6 +19,8 @@ pub(super) struct Media {
     pub downlink: Downlink,
     policy: MediaPolicy,
     signalling: IpAddr,
+    /// The session is to hear silence, whatever comes.
+    deaf: bool,
     target: Option<SocketAddr>,
 }
 
@@ -33,6 +35,7 @@ impl Media {
             downlink: Downlink::new(sender, format, &params),
             policy: policy.clone(),
             signalling,
+            deaf: false,
             target: None,
             params,
         };
@@ -45,7 +48,17 @@ impl Media {
         self.receiver.set_params(receiver_params(&params, &self.policy, self.signalling));
         self.downlink.set_media(&params);
         self.params = params;
-        self.uplink.set_muted(!self.hears_caller());
+        self.uplink.set_muted(self.deaf || !self.hears_caller());
+    }
+
+    pub fn set_deaf(&mut self, deaf: bool) {
+        self.deaf = deaf;
+        self.uplink.set_muted(deaf || !self.hears_caller());
+    }
+
+    /// Where the signalling comes from changed; in force with the next `apply`.
+    pub fn set_signalling(&mut self, signalling: IpAddr) {
+        self.signalling = signalling;
     }
 
     /// The peer wants no audio from us (SDP-07). A peer that merely sends none is not on hold.

@@ -13,23 +13,32 @@
 //! | `agent` | events of the Realtime session, barge-in |
 //! | `segments`, `turn` | what is being said, what of it was heard; latencies |
 //! | `digits`, `tools`, `transfer` | keys; what the model may do |
+//! | `leg`, `attended`, `bridge`, `relay` | a second leg: called, asked, joined with the caller here |
+//! | `moved` | the caller's side becomes another dialog (Replaces, inbound REFER) |
+//! | `caller_data` | what the model may know of the caller |
 //! | `limits`, `silence`, `filler` | clocks |
 //! | `fallback`, `farewell`, `end`, `record` | how it ends, who and why, what stays |
 //!
-//! State: Ringing → Talking → Ending → Ended.
+//! State: Ringing → Talking → Ending → Ended; Talking → Bridged → Ended.
 
 mod agent;
+mod attended;
+mod bridge;
+mod caller_data;
 mod digits;
 mod downlink;
 pub mod end;
 mod fallback;
 mod farewell;
 mod filler;
+mod leg;
 mod limits;
 mod link;
 mod machine;
 mod media;
+mod moved;
 mod record;
+mod relay;
 mod segments;
 mod signalling;
 mod silence;
@@ -51,6 +60,7 @@ use crate::sip::user_agent::{SessionId, UaCommand, UaEvent};
 use crate::sip::{Flow, TrunkId};
 use crate::tools::ToolAction;
 use crate::tools::http::ToolResult;
+use crate::trunk::{CallerInfo, Trunk};
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -72,7 +82,10 @@ pub struct CallParams {
     pub connect_timeout: Duration,
     pub ready_timeout: Duration,
     pub caller: Pii<String>,
-    /// Display name and number may be given to the model only as data with limits (AUT-14); off by default.
+    /// What the trunk says of them. Given to the model only as data with limits, and only what the dialplan lists (AUT-14).
+    pub caller_info: CallerInfo,
+    /// The trunk of the call: what it trusts and allows. `None`: nothing.
+    pub trunk: Option<Arc<Trunk>>,
     pub dialled: String,
     /// Signalling source.
     pub source: SocketAddr,
@@ -152,6 +165,8 @@ pub enum Output {
     LegRtp {
         to: SocketAddr,
     },
+    /// The second leg's stream becomes the call's own and the other way round, ports included.
+    SwapLegs,
     /// The second leg is over for the call: release its port. Its SIP commands were queued before.
     CloseLeg,
     /// Open the WebSocket to [`CallParams::endpoint`]; answer with RealtimeOpen or RealtimeFailed.
@@ -242,6 +257,10 @@ pub enum CallEvent {
         outcome: &'static str,
     },
     Hold(bool),
+    /// The caller's side is another dialog now; how.
+    Moved(&'static str),
+    /// The caller's side says that somebody else is on the line.
+    CallerChanged(Pii<String>),
     CheckIn,
     Fallback(&'static str),
     Goodbye,

@@ -1,8 +1,10 @@
 //! What stays of a call: the CDR and the transcript.
 
+use super::media::Media;
 use super::{CallEnd, CallParams, CallRecord};
-use crate::observe::cdr::{Cdr, ToolRecord};
+use crate::observe::cdr::{Cdr, RtpRecord, ToolRecord};
 use crate::observe::pii::Pii;
+use crate::sip::headers::Reason;
 use std::time::{Duration, Instant};
 
 /// Tool records and transcript lines kept.
@@ -59,6 +61,23 @@ impl Record {
         self.cdr.setup_ms = Some(self.since_start(now).as_millis() as u64);
     }
 
+    /// The counters of a stream that is over, added to those of the streams before it.
+    pub fn left(&mut self, media: &Media) {
+        let (cdr, now) = (&mut self.cdr, RtpRecord::from(media.receiver.stats()));
+        let concealed = media.uplink.stats().concealed / crate::audio::pcm::PER_MS_8K as u64;
+        cdr.rtp = RtpRecord {
+            received: cdr.rtp.received + now.received,
+            lost: cdr.rtp.lost + now.lost,
+            late: cdr.rtp.late + now.late,
+            duplicate: cdr.rtp.duplicate + now.duplicate,
+            reordered: cdr.rtp.reordered + now.reordered,
+            refused_source: cdr.rtp.refused_source + now.refused_source,
+            concealed_ms: cdr.rtp.concealed_ms + concealed,
+            jitter_ms: now.jitter_ms,
+        };
+        cdr.rtp_sent += media.downlink.packets();
+    }
+
     pub fn tool(&mut self, name: String, ok: bool, ms: u64) {
         if self.cdr.tools.len() < MOST_TOOLS {
             self.cdr.tools.push(ToolRecord { name, ok, ms });
@@ -69,6 +88,16 @@ impl Record {
         if self.keep_transcript && self.lines.len() < MOST_LINES {
             self.lines.push((self.unix(at), who, Pii(text.to_owned())));
         }
+    }
+
+    /// What the peer's Reason says (RFC 3326, DLG-18): protocol and cause, not its text, which may be anything.
+    pub fn ended_for(&mut self, reasons: &[Reason]) {
+        let named = reasons.iter().find(|reason| reason.cause.is_some()).or(reasons.first());
+        self.cdr.peer_reason = named.map(|reason| {
+            let protocol: String =
+                reason.protocol.chars().filter(|c| c.is_ascii_alphanumeric() || ".-".contains(*c)).take(16).collect();
+            reason.cause.map_or(protocol.clone(), |cause| format!("{protocol};cause={cause}"))
+        });
     }
 
     pub fn finish(mut self, now: Instant, end: CallEnd) -> CallRecord {

@@ -6,7 +6,7 @@ use super::limits::LimitClock;
 use super::machine::{Call, Phase};
 use super::media::Media;
 use super::{CallEnd, CallEvent};
-use crate::config::dialplan::AnswerPolicy;
+use crate::config::dialplan::{AnswerPolicy, OnResume};
 use crate::observe::cdr::EndedBy;
 use crate::realtime::Intent;
 use crate::sip::headers::Name;
@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// What the model is told when the caller is back.
 const RESUMED: &str = "The caller had put the call on hold and is back now.";
+const WELCOME_BACK: &str =
+    "The caller has just come back from hold. Say in a few words that you are still there, and go on.";
 /// Retry-After of our 503, s: about the time a provider needs to recover from a short outage.
 const RETRY_AFTER: &str = "10";
 
@@ -92,7 +94,25 @@ impl Call {
         self.note(CallEvent::Answered { codec });
     }
 
+    /// To the dialog it belongs to; what an earlier dialog of this call still tells is of no interest.
     pub(super) fn sip_event(&mut self, now: Instant, event: UaEvent) {
+        let own = self.id;
+        match event {
+            UaEvent::IncomingCall { session, flow, invite, replaces, .. } if replaces == Some(own) => {
+                self.replaced(now, session, flow, &invite);
+            }
+            UaEvent::IncomingCall { session, .. } => {
+                self.sip(UaCommand::Reject { session, status: 481, headers: Vec::new() });
+            }
+            event if event.session() == Some(own) => self.own_event(now, event),
+            event if self.leg.as_ref().is_some_and(|leg| event.session() == Some(leg.session)) => {
+                self.leg_event(now, event);
+            }
+            _ => {}
+        }
+    }
+
+    fn own_event(&mut self, now: Instant, event: UaEvent) {
         match event {
             UaEvent::Established { sdp, .. } => self.acknowledged(now, sdp),
             UaEvent::Reinvite { offer, .. } => self.reinvite(now, offer),
@@ -106,19 +126,26 @@ impl Call {
             }
             UaEvent::Info { content_type, body, .. } => {
                 if let Some(key) = key_of_info(&content_type, &body) {
+                    if self.is_bridged() {
+                        return self.relay_key(key, super::bridge::Side::Callee);
+                    }
                     self.pressed(now, Way::Info, key);
                 }
             }
             UaEvent::Refer { outcome, .. } => self.refer_outcome(now, outcome),
             UaEvent::Ended { end, .. } => self.sip_ended(now, end),
+            UaEvent::ReferRequested { refer_to, .. } => self.refer_requested(now, refer_to),
+            UaEvent::IdentityChanged { request, .. } => {
+                if let Some(number) = super::moved::asserted(self.trunk.as_deref(), &request) {
+                    self.identity_changed(now, &number);
+                }
+            }
             // Of calls we place, or of no call yet.
             UaEvent::IncomingCall { .. }
             | UaEvent::Refused { .. }
             | UaEvent::Progress { .. }
             | UaEvent::Answered { .. }
             | UaEvent::ReinviteDone { .. }
-            | UaEvent::ReferRequested { .. }
-            | UaEvent::IdentityChanged { .. }
             | UaEvent::Response { .. } => {}
         }
     }
@@ -126,6 +153,9 @@ impl Call {
     fn acknowledged(&mut self, now: Instant, sdp: Option<Bytes>) {
         if self.answered.is_none() {
             return;
+        }
+        if self.answer_due {
+            return self.late_answer(now, sdp);
         }
         if self.media.is_none() {
             // The answer to our offer in the 200 belongs into the ACK (RFC 3264 §4).
@@ -164,7 +194,7 @@ impl Call {
     }
 
     /// Sets the stream to what was agreed on; hold and resume follow from the direction.
-    fn apply(&mut self, now: Instant, params: MediaParams) {
+    pub(super) fn apply(&mut self, now: Instant, params: MediaParams) {
         let held = self.on_hold();
         match &mut self.media {
             Some(media) => media.apply(params),
@@ -191,12 +221,31 @@ impl Call {
     }
 
     fn resume(&mut self, now: Instant) {
-        self.intent(now, Intent::AddContext(RESUMED.to_owned()));
+        // SDP-08: what the model learns is the number's own choice.
+        let heard = self.is_talking() && self.transfer.is_none();
+        match self.plan.on_resume {
+            OnResume::Speak if heard => {
+                self.intent(now, Intent::Say(WELCOME_BACK.to_owned()));
+                self.turns.expect_answer(now);
+            }
+            OnResume::Tell | OnResume::Speak => {
+                self.intent(now, Intent::AddContext(RESUMED.to_owned()));
+            }
+            OnResume::Silent => {}
+        }
         self.note(CallEvent::Hold(false));
     }
 
     fn sip_ended(&mut self, now: Instant, end: SessionEnd) {
+        if let (
+            SessionEnd::PeerBye { reason } | SessionEnd::PeerCancel { reason } | SessionEnd::Failed { reason, .. },
+            Some(record),
+        ) = (&end, &mut self.record)
+        {
+            record.ended_for(reason);
+        }
         let end = match end {
+            SessionEnd::PeerBye { .. } if self.is_bridged() => CallEnd::new(EndedBy::Caller, Cause::Bridged),
             SessionEnd::PeerBye { .. } => match self.handed_over(now) {
                 Some(end) => end,
                 None => CallEnd::new(EndedBy::Caller, Cause::CallerBye),

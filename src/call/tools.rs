@@ -79,7 +79,9 @@ impl Call {
             return self.warn("tool_after_end", name);
         }
         self.note(CallEvent::ToolStarted { name: name.clone() });
-        let action = match policy::check(&self.plan.tools, &name, arguments) {
+        let verified = self.caller_info.attestation.as_deref() == Some("A");
+        let checked = policy::check_caller(&self.plan.tools, &name, verified);
+        let action = match checked.and_then(|()| policy::check(&self.plan.tools, &name, arguments)) {
             Ok(action) => action,
             Err(why) => return self.answer_tool(now, id, name, now, false, error(&why), false),
         };
@@ -94,7 +96,7 @@ impl Call {
                 self.answer_tool(now, id, name, now, true, output, true);
                 self.hang_up_when_heard(now, CallEnd::new(EndedBy::Agent, Cause::AgentHangup));
             }
-            ToolAction::Transfer { target, uri } => self.transfer_call(now, id, name, target, &uri),
+            ToolAction::Transfer { target, uri } => self.transfer_call(now, id, name, &target, &uri),
             _ if self.tools.running.len() >= MOST_RUNNING => {
                 let output = error("too many tools are running; wait for their results");
                 self.answer_tool(now, id, name, now, false, output, false);

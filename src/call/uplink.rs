@@ -84,6 +84,11 @@ impl Uplink {
         self.start.get_or_insert(now);
     }
 
+    /// Nobody takes audio any more.
+    pub fn stop(&mut self) {
+        self.start = None;
+    }
+
     /// Muted, packets count for nothing and the session hears silence (hold).
     pub fn set_muted(&mut self, muted: bool) {
         self.muted = muted;

@@ -3,6 +3,7 @@
 mod agent;
 mod http;
 mod read;
+mod target;
 mod tools;
 
 use super::ConfigError;
@@ -42,6 +43,30 @@ pub struct Dialplan {
     pub fallback: Fallback,
     /// Write transcripts of both sides.
     pub transcript: bool,
+    /// What of the caller's data the model is given, as data (AUT-14); none by default.
+    pub caller_info: Vec<CallerField>,
+    pub on_resume: OnResume,
+}
+
+/// A piece of what the trunk says of the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallerField {
+    Number,
+    Name,
+    ForwardedFrom,
+    UserToUser,
+    Headers,
+}
+
+/// What the model learns when the caller takes the call off hold (SDP-08).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnResume {
+    /// That the caller was away and is back.
+    #[default]
+    Tell,
+    /// That, and to say something.
+    Speak,
+    Silent,
 }
 
 /// Which numbers a file serves.
@@ -123,6 +148,8 @@ pub struct Tool {
     /// The function's name for the model.
     pub name: String,
     pub description: String,
+    /// Refused unless the trunk vouches for the caller's number with attestation A (A14).
+    pub requires_verified_caller: bool,
     pub kind: ToolKind,
 }
 
@@ -146,6 +173,34 @@ pub struct TransferTarget {
     pub description: String,
     /// `sip:…`, `sips:…` or `tel:…`.
     pub uri: String,
+    /// Another target of the same tool that is tried when this one fails (XFR-03).
+    pub fallback: Option<String>,
+    /// How the second leg goes, when there is one; `None` = blind, by REFER alone.
+    pub leg: Option<LegPlan>,
+}
+
+/// A transfer with a second leg: we call the target first and speak to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegPlan {
+    /// `true`: the legs are joined by REFER with Replaces where the trunk takes it; else, and `false`, they are bridged here.
+    pub refer: bool,
+    /// Name of the `[[trunk]]` it is placed on; `None` = the caller's.
+    pub trunk: Option<String>,
+    pub ring: Duration,
+    /// What the callee is told, as instructions for one response.
+    pub whisper: String,
+    pub accept: Accept,
+    /// From the end of those words.
+    pub accept_within: Duration,
+}
+
+/// How a callee takes the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accept {
+    /// By this key in time; without it the caller goes back to the agent.
+    Key(char),
+    /// By staying on the line.
+    Auto,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -10,6 +10,8 @@ use serde::Serialize;
 pub enum EndedBy {
     Caller,
     Agent,
+    /// Whom the caller was connected with here.
+    Target,
     Operator,
     Fault,
 }
@@ -49,6 +51,12 @@ pub struct Cdr {
     /// Number of digits received; never the digits.
     pub dtmf_digits: u32,
     pub tokens: TokenRecord,
+    /// How long caller and target were connected here, after the agent left.
+    pub bridged_ms: Option<u64>,
+    /// How often the caller's side became another dialog (INVITE with Replaces, inbound REFER).
+    pub moves: u32,
+    /// Reason header of the peer's BYE or CANCEL, like `Q.850;cause=16` or `SIP;cause=200` (completed elsewhere).
+    pub peer_reason: Option<String>,
     /// Further INVITEs that were refused in the same second, on the same trunk, for the same cause, and share this record.
     #[serde(skip_serializing_if = "is_zero")]
     pub folded: u64,

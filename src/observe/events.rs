@@ -40,6 +40,8 @@ pub fn note(call: &str, event: &CallEvent, metrics: &Metrics) {
             info!(call, target, outcome, "transfer");
         }
         CallEvent::Hold(on) => info!(call, on, "hold"),
+        CallEvent::Moved(how) => info!(call, how, "caller moved to another dialog"),
+        CallEvent::CallerChanged(number) => info!(call, %number, "caller changed"),
         CallEvent::CheckIn => info!(call, "caller is silent: check-in"),
         CallEvent::Fallback(action) => {
             metrics.fallback(action);

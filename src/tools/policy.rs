@@ -34,6 +34,18 @@ pub fn check(tools: &[Tool], name: &str, arguments: &str) -> Result<ToolAction, 
     }
 }
 
+/// A tool that wants a verified caller is refused to any other: a caller's number is a hint, not a proof (A14).
+pub fn check_caller(tools: &[Tool], name: &str, verified: bool) -> Result<(), String> {
+    if !verified && tools.iter().any(|tool| tool.name == name && tool.requires_verified_caller) {
+        return Err(
+            "The telephone network does not vouch for this caller's number, so this tool cannot be used in this \
+                    call. Offer another way, like a transfer to a person."
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
 fn transfer(targets: &[TransferTarget], arguments: &Arguments) -> Result<ToolAction, String> {
     let wanted = arguments.text("target").unwrap_or("");
     match targets.iter().find(|target| target.name == wanted) {

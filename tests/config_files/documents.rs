@@ -84,6 +84,7 @@ greeting = { say = "x" }
 kind = "transfer"
 [[tool.target]]
 name = "a"
+mode = "attended"
 [[tool]]
 kind = "send_dtmf"
 [[tool]]

@@ -1,6 +1,8 @@
 //! A dialplan file, field by field: numbers, words, voice, and where the other parts are read.
 
-use super::{AnswerPolicy, AudioChoice, Dialplan, Fallback, Limits, NumberPattern, agent, tools};
+use super::{
+    AnswerPolicy, AudioChoice, CallerField, Dialplan, Fallback, Limits, NumberPattern, OnResume, agent, tools,
+};
 use crate::config::document::{At, Table};
 use crate::config::fields::{Fields, Found, Problems, TextOrTable};
 use crate::config::suggest;
@@ -13,6 +15,16 @@ const DEFAULT_STEM: &str = "default";
 const CHECK_IN: &str =
     "The caller has said nothing for a while. Ask in one short sentence whether they are still there, then wait.";
 const GOODBYE: &str = "The call must end now. Say so in one short, friendly sentence and say goodbye.";
+
+const ON_RESUME: [(&str, OnResume); 3] =
+    [("tell", OnResume::Tell), ("speak", OnResume::Speak), ("silent", OnResume::Silent)];
+const CALLER_FIELDS: [(&str, CallerField); 5] = [
+    ("number", CallerField::Number),
+    ("name", CallerField::Name),
+    ("forwarded_from", CallerField::ForwardedFrom),
+    ("user_to_user", CallerField::UserToUser),
+    ("headers", CallerField::Headers),
+];
 
 pub fn dialplan(problems: &Problems, file: &Path, table: Table) -> Dialplan {
     let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
@@ -45,6 +57,8 @@ pub fn dialplan(problems: &Problems, file: &Path, table: Table) -> Dialplan {
         limits: limits(fields.table("limits")),
         fallback: Fallback::Reject,
         transcript,
+        caller_info: caller_info(&mut fields),
+        on_resume: fields.choice("on_resume", &ON_RESUME).map_or(OnResume::Tell, |found| found.value),
         name,
     };
     plan.fallback = fallback(fields.table("fallback"), &plan, file);
@@ -173,6 +187,27 @@ fn language(fields: &mut Fields<'_>) -> Option<String> {
     }
     fields.problems.add(found.error("is not a language tag: write one like \"en\" or \"de-DE\""));
     None
+}
+
+/// Which of the caller's data the model is given.
+fn caller_info(fields: &mut Fields<'_>) -> Vec<CallerField> {
+    let mut wanted = Vec::new();
+    for found in fields.texts("caller_info").map(|list| list.value).unwrap_or_default() {
+        match CALLER_FIELDS.iter().find(|(word, _)| *word == found.value) {
+            Some((_, field)) if wanted.contains(field) => {
+                fields.problems.add(found.error(format!("\"{}\" is listed twice: remove one", found.value)));
+            }
+            Some((_, field)) => wanted.push(*field),
+            None => {
+                let words: Vec<&str> = CALLER_FIELDS.iter().map(|(word, _)| *word).collect();
+                let hint = suggest::hint(&found.value, words.iter().copied());
+                let shown = crate::config::fields::shorten(&found.value);
+                let list = words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+                fields.problems.add(found.error(format!("\"{shown}\" is not known: use one of {list}.{hint}")));
+            }
+        }
+    }
+    wanted
 }
 
 fn limits(mut fields: Fields<'_>) -> Limits {

@@ -1,10 +1,10 @@
 //! `[[tool]]`: what the model may do on this number.
 
-use super::{Tool, ToolKind, TransferTarget, http};
-use crate::config::fields::{Fields, Found};
+use super::target::targets;
+use super::{Tool, ToolKind, http};
+use crate::config::fields::Fields;
 
 const MAX_TOOLS: usize = 32;
-const MAX_TARGETS: usize = 64;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -62,13 +62,14 @@ fn tool(fields: &mut Fields<'_>) -> Option<Tool> {
     let kind = fields.choice("kind", &Kind::ALL).map(|found| found.value);
     let name = name(fields, kind);
     let description = description(fields, kind);
+    let requires_verified_caller = fields.flag("requires_verified_caller").unwrap_or(false);
     let kind = match kind? {
         Kind::Hangup => ToolKind::Hangup,
         Kind::Transfer => ToolKind::Transfer { targets: targets(fields) },
         Kind::SendDtmf => ToolKind::SendDtmf { max_digits: fields.number("max_digits", 1..=64).unwrap_or(16) },
         Kind::Http => ToolKind::Http(http::read(fields)),
     };
-    Some(Tool { name, description, kind })
+    Some(Tool { name, description, requires_verified_caller, kind })
 }
 
 /// What the Realtime service takes as a function name.
@@ -95,78 +96,6 @@ fn description(fields: &mut Fields<'_>, kind: Option<Kind>) -> String {
         fields.problem("description", "is missing: tell the model what the tool does and when to use it");
     }
     found.map_or(default.unwrap_or("").to_owned(), |found| found.value)
-}
-
-fn targets(fields: &mut Fields<'_>) -> Vec<TransferTarget> {
-    let tables = fields.tables("target");
-    if tables.is_empty() && !fields.has("target") {
-        fields.problem("target", "is missing: add [[tool.target]] with name, description and uri");
-    }
-    if tables.len() > MAX_TARGETS {
-        fields.problem("target", format!("is there {} times, the most is {MAX_TARGETS}", tables.len()));
-    }
-    let mut targets: Vec<TransferTarget> = Vec::new();
-    for mut table in tables {
-        let target = TransferTarget {
-            name: required(&mut table, "name", 64, "the word the model picks, like \"sales\""),
-            description: required(&mut table, "description", 1024, "tell the model who or what is there"),
-            uri: target_uri(&mut table),
-        };
-        if targets.iter().any(|other| other.name == target.name && !target.name.is_empty()) {
-            table.problem("name", format!("\"{}\" is the name of an earlier target: choose another", target.name));
-        }
-        targets.push(target);
-    }
-    targets
-}
-
-fn required(fields: &mut Fields<'_>, key: &'static str, max: usize, next: &str) -> String {
-    if !fields.has(key) {
-        fields.problem(key, format!("is missing: {next}"));
-    }
-    fields.words(key, max).map(|found| found.value).unwrap_or_default()
-}
-
-fn target_uri(fields: &mut Fields<'_>) -> String {
-    if !fields.has("uri") {
-        fields.problem("uri", "is missing: write sip:user@host, sips:user@host or tel:+15551230001");
-    }
-    let Some(found) = fields.words("uri", 512) else { return String::new() };
-    if let Err(message) = check_uri(&found) {
-        fields.problems.add(found.error(message));
-    }
-    found.value
-}
-
-/// Goes into a Refer-To header as it is, so nothing that could end it there, and no URI headers (RFC 3261 §19.1.1),
-/// which would reach into the request the far side makes.
-fn check_uri(found: &Found<String>) -> Result<(), String> {
-    let uri = found.value.as_str();
-    if let Some(bad) = uri.chars().find(|c| !c.is_ascii_graphic() || "<>\"`{}\\^|,".contains(*c)) {
-        return Err(format!("contains {bad:?}, which cannot stand in a URI"));
-    }
-    if uri.contains('?') {
-        return Err("has URI headers (?…), which are not allowed here: remove them".into());
-    }
-    if let Some(number) = uri.strip_prefix("tel:") {
-        let digits = number.split(';').next().unwrap_or("");
-        let bare = digits.strip_prefix('+').unwrap_or(digits);
-        let dialled = |b: u8| b.is_ascii_digit() || b"*#-.()".contains(&b);
-        if bare.is_empty() || !bare.bytes().all(dialled) || !bare.bytes().any(|b| b.is_ascii_digit()) {
-            return Err("is not a tel URI: write tel:+15551230001".into());
-        }
-        return Ok(());
-    }
-    let Some(rest) = uri.strip_prefix("sip:").or_else(|| uri.strip_prefix("sips:")) else {
-        return Err("has no known scheme: write sip:user@host, sips:user@host or tel:+15551230001".into());
-    };
-    let host_part = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    let host = host_part.split(';').next().unwrap_or("");
-    match crate::config::url::Url::parse(&format!("sip://{host}")) {
-        Ok(url) if url.path.is_empty() && url.query.is_none() && !rest.starts_with('@') => Ok(()),
-        Ok(_) => Err("is not a SIP URI: write sip:user@host".into()),
-        Err(message) => Err(format!("is not a SIP URI: it {message}")),
-    }
 }
 
 pub fn is_identifier(name: &str) -> bool {

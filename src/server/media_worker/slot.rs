@@ -245,7 +245,7 @@ impl Slot {
                 }
             }
             Output::Sip(command) => shared.out.push_back(Report::Sip(Box::new(command))),
-            Output::OpenLeg(_) | Output::LegRtp { .. } | Output::CloseLeg => {}
+            Output::OpenLeg(_) | Output::LegRtp { .. } | Output::SwapLegs | Output::CloseLeg => {}
             Output::OpenRealtime => self.open_realtime(shared),
             Output::RealtimeText(text) => {
                 if let Some(open) = &mut self.ws {

@@ -18,6 +18,7 @@ use crate::sip::message::Message;
 use crate::sip::offer_answer::{LocalMedia, Negotiation};
 use crate::sip::user_agent::{SessionId, UaCommand};
 use crate::sip::{Flow, TrunkId};
+use crate::trunk::CallerInfo;
 use rand::Rng;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -142,6 +143,8 @@ impl Signalling {
             connect_timeout: provider.connect_timeout,
             ready_timeout: provider.ready_timeout,
             caller: dialled::caller(invite),
+            caller_info: CallerInfo::default(),
+            trunk: self.parts.trunks.get(origin.trunk).map(|ready| Arc::clone(&ready.trunk)),
             dialled: record.dialled.clone(),
             source: origin.flow.remote,
             negotiation: Negotiation::new(local),

@@ -1,13 +1,16 @@
 //! The call machine in virtual time: no sockets, no clock. A scripted Realtime service speaks both dialects, a scripted
 //! peer sends and collects RTP; `world` steps 5 ms at a time, as the media worker does.
 
+mod attended;
 mod barge_in;
+mod bridge;
 mod faults;
 mod fuzz;
 mod hold;
 mod limits;
 mod long;
 mod peer;
+mod second_leg;
 mod service;
 mod setup;
 mod signalling;

@@ -4,6 +4,7 @@
 //! the outputs are drained, as a media worker does it.
 
 use crate::peer::{Peer, Voice};
+use crate::second_leg::{SecondLeg, leg_addr};
 use crate::service::{Reply, Service};
 use bytes::Bytes;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,8 +13,8 @@ use std::time::{Duration, Instant};
 use voxtrunk::audio::g711::Law;
 use voxtrunk::call::{Call, CallEvent, CallParams, CallRecord, Input, MediaPolicy, Output};
 use voxtrunk::config::dialplan::{
-    AnswerPolicy, AudioChoice, Dialplan, Fallback, HttpMethod, HttpTool, Limits, NumberPattern, Tool, ToolKind,
-    TransferTarget,
+    AnswerPolicy, AudioChoice, Dialplan, Fallback, HttpMethod, HttpTool, Limits, NumberPattern, OnResume, Tool,
+    ToolKind, TransferTarget,
 };
 use voxtrunk::observe::pii::Pii;
 use voxtrunk::realtime::session::SessionFault;
@@ -22,6 +23,7 @@ use voxtrunk::rtp::receiver::SourcePolicy;
 use voxtrunk::sip::offer_answer::{Codec, LocalMedia, Negotiation};
 use voxtrunk::sip::user_agent::{SessionEnd, SessionId, UaCommand, UaEvent};
 use voxtrunk::tools::http::ToolResult;
+use voxtrunk::trunk::{CallerInfo, Trunk};
 
 pub const STEP: Duration = Duration::from_millis(5);
 pub const SESSION: SessionId = SessionId(7);
@@ -47,9 +49,19 @@ pub fn offer(payload_types: &str, version: u32, direction: &str) -> Bytes {
 
 /// A dialplan with every kind of tool.
 pub fn plan() -> Dialplan {
-    let target =
-        |name: &str, uri: &str| TransferTarget { name: name.into(), description: String::new(), uri: uri.into() };
-    let tool = |name: &str, kind| Tool { name: name.into(), description: format!("{name}."), kind };
+    let target = |name: &str, uri: &str| TransferTarget {
+        name: name.into(),
+        description: String::new(),
+        uri: uri.into(),
+        fallback: None,
+        leg: None,
+    };
+    let tool = |name: &str, kind| Tool {
+        name: name.into(),
+        description: format!("{name}."),
+        requires_verified_caller: false,
+        kind,
+    };
     Dialplan {
         file: "dialplans/test.toml".into(),
         name: "test".into(),
@@ -107,6 +119,8 @@ pub fn plan() -> Dialplan {
         },
         fallback: Fallback::Reject,
         transcript: true,
+        caller_info: Vec::new(),
+        on_resume: OnResume::Tell,
     }
 }
 
@@ -122,6 +136,8 @@ pub struct Setup {
     pub ack_after: Option<Duration>,
     pub policy: SourcePolicy,
     pub apology: Option<Arc<[i16]>>,
+    pub caller_info: CallerInfo,
+    pub trunk: Option<Arc<Trunk>>,
 }
 
 impl Setup {
@@ -171,6 +187,7 @@ pub struct World {
     pub keep_notes: bool,
     /// The SDP is random, and so is where media goes.
     pub any_target: bool,
+    pub leg: SecondLeg,
 }
 
 impl World {
@@ -184,6 +201,8 @@ impl World {
             ack_after: Some(ms(40)),
             policy: SourcePolicy::Strict,
             apology: None,
+            caller_info: CallerInfo::default(),
+            trunk: None,
         }
     }
 
@@ -213,6 +232,7 @@ impl World {
             ended: None,
             keep_notes: true,
             any_target: false,
+            leg: SecondLeg::default(),
         };
         world.drain();
         world
@@ -231,7 +251,7 @@ impl World {
         for _ in 0..10_000 {
             match self.call.poll_output(self.base + self.now) {
                 Output::Rtp { to } => {
-                    assert!(to == peer_addr() || self.any_target, "media goes to {to}, not to the peer");
+                    assert!(to == self.caller_addr() || self.any_target, "media goes to {to}, not to the peer");
                     self.peer.receive(self.now, self.call.rtp_bytes());
                 }
                 Output::Sip(command) => {
@@ -243,8 +263,24 @@ impl World {
                     }
                     self.sip.push((self.now, command));
                 }
-                leg @ (Output::OpenLeg(_) | Output::LegRtp { .. } | Output::CloseLeg) => {
-                    panic!("this world has no second legs: {leg:?}")
+                Output::OpenLeg(request) => {
+                    assert!(!self.leg.wanted && !self.leg.port, "a second leg beside another\n{self}");
+                    self.leg.wanted = true;
+                    self.leg.requests.push(request);
+                }
+                Output::LegRtp { to } => {
+                    assert!(self.leg.port, "media of a leg without a port");
+                    assert!(to == leg_addr() || self.any_target, "the leg's media goes to {to}");
+                    self.leg.peer.receive(self.now, self.call.rtp_bytes());
+                }
+                Output::SwapLegs => {
+                    assert!(self.leg.port, "nothing to swap with");
+                    std::mem::swap(&mut self.peer, &mut self.leg.peer);
+                    self.leg.swapped = !self.leg.swapped;
+                }
+                Output::CloseLeg => {
+                    assert!(self.leg.port, "a leg closed that is not there\n{self}");
+                    self.leg.port = false;
                 }
                 Output::OpenRealtime => {
                     self.opened_realtime += 1;
@@ -304,7 +340,13 @@ impl World {
         while self.peer.next <= self.now {
             self.peer.next += self.peer.interval;
             if let Some(packet) = self.peer.packet() {
-                self.input(Input::Rtp { from: peer_addr(), datagram: &packet });
+                self.input(Input::Rtp { from: self.caller_addr(), datagram: &packet });
+            }
+        }
+        while self.leg.port && self.leg.peer.next <= self.now {
+            self.leg.peer.next += self.leg.peer.interval;
+            if let Some(packet) = self.leg.peer.packet() {
+                self.input(Input::LegRtp { from: leg_addr(), datagram: &packet });
             }
         }
         if self.socket_open {
@@ -433,6 +475,7 @@ impl World {
     /// Nothing outlives the call, and nothing moves it any more.
     fn assert_over(&mut self) {
         assert!(!self.socket_open, "the session outlives the call\n{self}");
+        assert!(!self.leg.port, "the leg's port outlives the call\n{self}");
         assert_eq!(self.deadline, None);
         let (sip, packets) = (self.sip.len(), self.peer.packets);
         self.run(secs(1));
@@ -467,6 +510,18 @@ fn first_word(text: &str) -> String {
     text.split([' ', '{']).next().unwrap_or_default().to_owned()
 }
 
+pub fn local_media() -> LocalMedia {
+    LocalMedia {
+        addr: IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)),
+        port: 20_000,
+        codecs: vec![Codec::Pcmu, Codec::Pcma],
+        prefer_local_order: false,
+        dtmf: true,
+        ptime_ms: 20,
+        session_id: 42,
+    }
+}
+
 fn params(setup: &Setup) -> CallParams {
     CallParams {
         id: Arc::from("c1"),
@@ -484,17 +539,11 @@ fn params(setup: &Setup) -> CallParams {
         connect_timeout: secs(4),
         ready_timeout: secs(5),
         caller: Pii("+15551230009".into()),
+        caller_info: setup.caller_info.clone(),
+        trunk: setup.trunk.clone(),
         dialled: "+15551230001".into(),
         source: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)), 5060),
-        negotiation: Negotiation::new(LocalMedia {
-            addr: IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)),
-            port: 20_000,
-            codecs: vec![Codec::Pcmu, Codec::Pcma],
-            prefer_local_order: false,
-            dtmf: true,
-            ptime_ms: 20,
-            session_id: 42,
-        }),
+        negotiation: Negotiation::new(local_media()),
         offer: setup.offer.clone(),
         media: MediaPolicy { source: setup.policy, allowed: Vec::new(), reorder_wait: ms(40), append_ms: 20 },
         apology: setup.apology.clone(),

@@ -1,0 +1,243 @@
+//! A conversation that moves: the caller's side of it is another dialog from now on, the agent goes on (XFR-06, XFR-07).
+//!
+//! Two ways. A new INVITE with Replaces, which the user agent found to be allowed: it is answered here, on the same port. An
+//! inbound REFER of a trunk that lists the target (default deny, A15): the target is called, and when it answers the agent
+//! speaks to it instead. The old dialog ends without ending the call.
+
+use super::leg::{LegEnd, normal_clearing};
+use super::machine::Call;
+use super::{CallEvent, Output};
+use crate::observe::pii::Pii;
+use crate::realtime::Intent;
+use crate::sip::Flow;
+use crate::sip::headers::Name;
+use crate::sip::message::Message;
+use crate::sip::offer_answer::{LocalMedia, Negotiation};
+use crate::sip::uri::Uri;
+use crate::sip::user_agent::{SessionId, UaCommand};
+use crate::trunk::{IdentityHeader, Trunk};
+use bytes::Bytes;
+use std::time::{Duration, Instant};
+
+/// What the model is told; the words of the one before are still in its memory.
+const MOVED: &str = "The caller was transferred on their side: from now on this may be another person on another line. \
+    Do not assume that they know what was said before.";
+/// Longest ringing of a target that the peer referred us to.
+const RING: Duration = Duration::from_secs(45);
+/// Times a conversation may move.
+const MOST_MOVES: u32 = 8;
+
+impl Call {
+    /// The caller's side sent an INVITE that takes this dialog over.
+    pub(super) fn replaced(&mut self, now: Instant, session: SessionId, flow: Flow, invite: &Message) {
+        if self.answered.is_none() || !self.may_move() {
+            self.sip(UaCommand::Reject { session, status: 486, headers: Vec::new() });
+            return;
+        }
+        let local = self.negotiation.local();
+        // A session of its own: o= must not be that of the other dialog (RFC 3264 §5).
+        let local = LocalMedia { session_id: local.session_id.wrapping_add(1) >> 1, ..local.clone() };
+        let mut negotiation = Negotiation::new(local);
+        let (sdp, params) = match invite.sdp() {
+            None => (negotiation.offer(), None),
+            Some(offer) => match negotiation.receive_offer(&offer) {
+                Ok(answer) => (answer.sdp, Some(answer.media)),
+                Err(refusal) => {
+                    self.warn("replaces_refused", refusal.why);
+                    self.sip(UaCommand::Reject { session, status: refusal.status, headers: Vec::new() });
+                    return;
+                }
+            },
+        };
+        self.id = session;
+        self.source = flow.remote;
+        self.negotiation = negotiation;
+        self.answer_due = params.is_none();
+        if let Some(media) = &mut self.media {
+            media.set_signalling(flow.remote.ip());
+        }
+        self.sip(UaCommand::Accept { session, sdp });
+        if let Some(params) = params {
+            self.apply(now, params);
+        }
+        self.note_move(now, "replaced");
+    }
+
+    /// The answer to our offer in the 200 of an INVITE with Replaces.
+    pub(super) fn late_answer(&mut self, now: Instant, sdp: Option<Bytes>) {
+        if !std::mem::take(&mut self.answer_due) {
+            return;
+        }
+        match sdp.map(|sdp| self.negotiation.receive_answer(&sdp)) {
+            Some(Ok(params)) => self.apply(now, params),
+            other => {
+                let why = other.and_then(Result::err).map_or("no SDP in the ACK".to_owned(), |refusal| refusal.why);
+                self.warn("late_offer", why);
+                let end = super::CallEnd::new(crate::observe::cdr::EndedBy::Fault, super::end::Cause::NoCodec);
+                self.hang_up(now, end);
+            }
+        }
+    }
+
+    /// The peer wants the agent to speak to somebody else.
+    pub(super) fn refer_requested(&mut self, now: Instant, refer_to: Uri) {
+        let session = self.id;
+        let patterns = self.trunk.as_ref().map_or(&[][..], |trunk| &trunk.refer_to);
+        let allowed = allows(patterns, &refer_to);
+        let free = self.is_talking() && self.transfer.is_none() && self.moving.is_none() && self.leg_wish.is_none();
+        let status = match (allowed, free && self.may_move()) {
+            (false, _) => 603,
+            (true, false) => 486,
+            (true, true) => 202,
+        };
+        self.sip(UaCommand::AnswerRefer { session, status });
+        if status != 202 {
+            return self.warn("refer_refused", status.to_string());
+        }
+        self.moving = Some(session);
+        self.open_leg(now, refer_to, None, RING);
+    }
+
+    pub(super) fn is_moving(&self) -> bool {
+        self.moving.is_some()
+    }
+
+    fn may_move(&self) -> bool {
+        self.moves < MOST_MOVES
+    }
+
+    /// The target answered: its leg is the call's own from now on.
+    pub(super) fn move_to_leg(&mut self, now: Instant) {
+        let Some(referrer) = self.moving.take() else {
+            return self.close_leg(Some(normal_clearing()));
+        };
+        self.sip(UaCommand::NotifyRefer { session: referrer, status: 200 });
+        if !self.is_talking() {
+            return self.close_leg(Some(normal_clearing()));
+        }
+        self.interrupt(now);
+        let Some(leg) = self.leg.take() else { return };
+        self.put(Output::SwapLegs);
+        self.put(Output::CloseLeg);
+        self.sip(UaCommand::Hangup { session: referrer, reason: Some(normal_clearing()) });
+        self.id = leg.session;
+        self.negotiation = leg.negotiation;
+        self.source.set_ip(leg.source);
+        self.answer_due = false;
+        self.caller_speaks = false;
+        self.established = true;
+        let before = std::mem::replace(&mut self.media, leg.media);
+        if let (Some(before), Some(record)) = (&before, &mut self.record) {
+            record.left(before);
+        }
+        if let Some(media) = &mut self.media {
+            media.uplink.start(now);
+        }
+        let receiving = self.media.as_ref().is_some_and(super::media::Media::hears_caller);
+        if let Some(limits) = &mut self.limits {
+            limits.set_receiving(now, false);
+            limits.set_receiving(now, receiving);
+        }
+        self.note_move(now, "referred");
+    }
+
+    /// The target did not come: the peer is told, the conversation goes on as it was.
+    pub(super) fn move_failed(&mut self, _now: Instant, end: LegEnd) {
+        let Some(session) = self.moving.take() else { return };
+        let status = match end {
+            LegEnd::Refused(status) if (300..700).contains(&status) => status,
+            _ => 480,
+        };
+        self.sip(UaCommand::NotifyRefer { session, status });
+    }
+
+    fn note_move(&mut self, now: Instant, how: &'static str) {
+        self.moves += 1;
+        if let Some(record) = &mut self.record {
+            record.cdr.moves += 1;
+        }
+        self.note(CallEvent::Moved(how));
+        self.intent(now, Intent::AddContext(MOVED.to_owned()));
+    }
+
+    /// The peer says that somebody else is on the line (RFC 4916, XFR-09).
+    pub(super) fn identity_changed(&mut self, now: Instant, number: &str) {
+        let number: String = number.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
+        let Some(record) = &mut self.record else { return };
+        if number.is_empty() || record.cdr.caller == number {
+            return;
+        }
+        record.cdr.caller.clone_from(&number);
+        // Whoever vouched for the first caller did not vouch for this one (A14).
+        self.caller_info.attestation = None;
+        self.caller_info.number = Pii(number.clone());
+        self.caller_info.name = Pii(String::new());
+        self.note(CallEvent::CallerChanged(Pii(number)));
+        self.intent(now, Intent::AddContext(MOVED.to_owned()));
+        if let Some(data) = super::caller_data::block(&self.plan.caller_info, &self.caller_info) {
+            self.intent(now, Intent::AddContext(data));
+        }
+    }
+}
+
+/// The number that a trusted identity header of the request names.
+pub(super) fn asserted(trunk: Option<&Trunk>, request: &Message) -> Option<String> {
+    let names = trunk?.trusted.iter().map(|header| match header {
+        IdentityHeader::PAssertedIdentity => Name::PAssertedIdentity,
+        IdentityHeader::RemotePartyId => Name::RemotePartyId,
+    });
+    names
+        .flat_map(|name| request.addresses(&name).ok())
+        .flatten()
+        .find_map(|address| address.uri.number().or_else(|| address.uri.user_decoded()))
+}
+
+/// Whether one of the patterns (`sip:*@pbx.example.com`, `sip:2*@10.0.0.5`) fits the whole URI, without its parameters. A `*`
+/// stands for any characters of the user part, and for nothing of the host. URI headers never pass: they would reach into
+/// our INVITE.
+pub(super) fn allows(patterns: &[String], uri: &Uri) -> bool {
+    let text = uri.as_str();
+    if text.contains(['?', '%', '<', '>', '"']) {
+        return false;
+    }
+    let text = text.split(';').next().unwrap_or_default().to_ascii_lowercase();
+    patterns.iter().any(|pattern| fits(&pattern.to_ascii_lowercase(), &text))
+}
+
+fn fits(pattern: &str, text: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else { return pattern == text };
+    let Some(rest) = text.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)) else { return false };
+    // What stands for the star is of the user part: an `@` in it would move the host.
+    !rest.is_empty() && !rest.contains(['@', ':', '/'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// XFR-06, A15: the target of an inbound REFER must be listed; nothing else passes, however it is written.
+    #[test]
+    fn patterns() {
+        let uri = |text: &str| Uri::parse(text).expect(text);
+        let list = ["sip:*@pbx.example.com".to_owned(), "sip:2*@10.0.0.5".to_owned(), "tel:+4930*".to_owned()];
+        for yes in
+            ["sip:100@pbx.example.com", "SIP:100@PBX.example.com;user=phone", "sip:21@10.0.0.5", "tel:+4930123456"]
+        {
+            assert!(allows(&list, &uri(yes)), "{yes}");
+        }
+        for no in [
+            "sip:100@pbx.example.com.evil.example",
+            "sip:100@evil.example",
+            "sip:31@10.0.0.5",
+            "sips:100@pbx.example.com",
+            "sip:pbx.example.com",
+            "sip:+88299@pbx.example.com?Replaces=x",
+            "sip:a%40b@pbx.example.com",
+            "tel:+88212345",
+            "tel:+4930",
+        ] {
+            assert!(!allows(&list, &uri(no)), "{no}");
+        }
+        assert!(!allows(&[], &uri("sip:100@pbx.example.com")), "no list, no REFER");
+    }
+}
