@@ -93,8 +93,9 @@ impl World {
         self.leg.peer.voice = Voice::Silent;
         self.leg.peer.next = self.now + ms(20);
         let sdp = String::from_utf8_lossy(&offer("0 101", 1, "sendrecv")).replace("192.0.2.10", "192.0.2.20");
-        let response =
-            Message::parse(Bytes::from_static(b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"), Framing::Datagram);
+        let text = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 198.51.100.1;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\n\
+            To: <sip:201@pbx.example>;tag=2\r\nCall-ID: leg\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n";
+        let response = Message::parse(Bytes::from_static(text.as_bytes()), Framing::Datagram);
         let response = response.expect("a response");
         self.leg_event(|session| UaEvent::Answered { session, sdp: Some(sdp.into()), response })
     }
