@@ -31,7 +31,7 @@ pub struct Trunks {
 /// One trunk.
 #[derive(Debug)]
 pub struct ReadyTrunk {
-    pub trunk: Trunk,
+    pub trunk: Arc<Trunk>,
     /// AUT-06: random where we register.
     pub contact_user: String,
 }
@@ -39,7 +39,7 @@ pub struct ReadyTrunk {
 impl Trunks {
     pub fn new(settings: &Arc<Settings>, listening: Listening, random: &mut impl Rng) -> Trunks {
         let ready = |trunk: &Trunk| ReadyTrunk {
-            trunk: trunk.clone(),
+            trunk: Arc::new(trunk.clone()),
             contact_user: match trunk.kind {
                 TrunkKind::Static => CONTACT_USER.to_owned(),
                 TrunkKind::Register(_) => format!("{:016x}", random.random::<u64>()),
@@ -62,7 +62,7 @@ impl Trunks {
     }
     /// The rules by which a request is a trunk's.
     pub fn identifier(&self) -> Identifier {
-        let trunks: Vec<Trunk> = self.list.iter().map(|ready| ready.trunk.clone()).collect();
+        let trunks: Vec<Trunk> = self.list.iter().map(|ready| Trunk::clone(&ready.trunk)).collect();
         Identifier::new(&trunks, &self.contact_users())
     }
     pub fn name(&self, trunk: TrunkId) -> &str {

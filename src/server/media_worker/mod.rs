@@ -11,7 +11,7 @@ mod jobs;
 mod run;
 mod slot;
 
-use crate::call::{Call, CallEnd, CallRecord, Output};
+use crate::call::{Call, CallEnd, CallRecord, LegReady, LegRequest, Output};
 use crate::net::rtp_port::RtpPort;
 use crate::net::websocket::connect::Target;
 use crate::observe::cdr::Cdr;
@@ -45,10 +45,19 @@ pub struct NewCall {
     pub record: Cdr,
 }
 
+/// A second leg on its way to its call.
+pub struct NewLeg {
+    pub ready: LegReady,
+    pub rtp: RtpPort,
+}
+
 /// What a worker is told.
 pub enum Command {
     Add(Box<NewCall>),
+    /// An event for this call: of its own session, or of its second leg's.
     Sip(SessionId, UaEvent),
+    /// The second leg that this call asked for, with its port; or the status that stands for it.
+    Leg(SessionId, Result<Box<NewLeg>, u16>),
     /// Ends every call.
     CloseAll(CallEnd),
 }
@@ -57,6 +66,16 @@ pub enum Command {
 #[derive(Debug)]
 pub enum Report {
     Sip(Box<UaCommand>),
+    /// A call wants a second leg.
+    OpenLeg {
+        call: SessionId,
+        request: LegRequest,
+    },
+    /// A second leg is over for its call, its sockets are closed.
+    LegClosed {
+        leg: SessionId,
+        port: u16,
+    },
     /// The call is over, its sockets are closed.
     Ended {
         session: SessionId,

@@ -6,11 +6,12 @@
 use super::closing::Closing;
 use super::jobs::{JobKey, JobResult, Jobs};
 use super::slot::{Needs, Shared, Slot, Step};
-use super::{Command, LATE, NewCall, Report, TICK, WorkerParams, WorkerStats};
+use super::{Command, LATE, NewCall, NewLeg, Report, TICK, WorkerParams, WorkerStats};
 use crate::call::end::{CallEnd, Cause};
 use crate::call::{CallRecord, Input};
 use crate::net::clock;
 use crate::net::epoll::Epoll;
+use crate::net::rtp_port::RtpPort;
 use crate::observe::cdr::EndedBy;
 use crate::sip::headers::Reason;
 use crate::sip::user_agent::{SessionId, UaCommand};
@@ -147,6 +148,7 @@ impl Machine {
             Command::Sip(session, event) => {
                 self.step(session, |slot, shared| slot.input(shared, clock::now(), Input::Sip(event)))
             }
+            Command::Leg(session, leg) => self.leg(session, leg),
             Command::CloseAll(end) => {
                 for session in self.sessions() {
                     let end = end.clone();
@@ -154,6 +156,21 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// A second leg, for a call that may be over.
+    fn leg(&mut self, session: SessionId, leg: Result<Box<NewLeg>, u16>) {
+        if !self.by_session.contains_key(&session) {
+            if let Ok(leg) = leg {
+                let report = closed_leg(leg.ready.session, leg.rtp);
+                self.shared.out.push_back(report);
+            }
+            return;
+        }
+        self.step(session, |slot, shared| match leg {
+            Ok(leg) => slot.take_leg(shared, clock::now(), *leg),
+            Err(status) => slot.input(shared, clock::now(), Input::LegFailed { status }),
+        });
     }
 
     /// Signalling went away without closing the calls (its task was dropped): end them here, records included.
@@ -217,6 +234,12 @@ impl Machine {
             let _ = self.epoll.remove(&socket);
             self.closing.add(clock::now(), socket);
         }
+        if let Some(leg) = &mut slot.leg
+            && !std::mem::replace(&mut leg.watched, true)
+            && let Err(error) = self.epoll.add(&leg.port.rtp, leg_token(index))
+        {
+            tracing::error!(%error, "cannot watch the second leg's RTP socket");
+        }
         self.needs[index] = slot.needs();
         match outcome {
             Ok(Step::Goes) => {}
@@ -234,7 +257,14 @@ impl Machine {
         };
         tracing::error!(call = %record.call, "the call panicked and was ended; the others go on");
         let reason = Reason { protocol: "SIP".into(), cause: Some(500), text: Some("Internal error".into()) };
-        self.shared.out.push_back(Report::Sip(Box::new(UaCommand::Hangup { session, reason: Some(reason) })));
+        self.shared.out.push_back(Report::Sip(Box::new(UaCommand::Hangup { session, reason: Some(reason.clone()) })));
+        // Whatever dialogs it had by then are ended, too: the user agent ignores those that are gone.
+        let legs =
+            self.by_session.get(&session).and_then(|&i| self.slots[i].as_ref()).map(|slot| slot.other_sessions());
+        for session in legs.into_iter().flatten() {
+            let reason = Some(reason.clone());
+            self.shared.out.push_back(Report::Sip(Box::new(UaCommand::Hangup { session, reason })));
+        }
         self.finish(session, unfinished(record, EndedBy::Fault, Cause::Panic));
     }
 
@@ -245,6 +275,9 @@ impl Machine {
         self.free.push(index);
         self.needs[index] = Needs::default();
         slot.end();
+        if let Some(leg) = slot.leg.take() {
+            self.shared.out.push_back(closed_leg(leg.session, leg.port));
+        }
         for socket in slot.let_go.drain(..) {
             let _ = self.epoll.remove(&socket);
             self.closing.add(clock::now(), socket);
@@ -296,9 +329,11 @@ impl Machine {
         }
         let tick = self.tick;
         for &token in &tokens {
-            let index = (token >> 1) as usize;
-            if token & 1 == 0 {
+            let (index, kind) = ((token >> 2) as usize, token & 3);
+            if kind == RTP {
                 self.step_at(index, |slot, shared| slot.read_rtp(shared, tick));
+            } else if kind == LEG {
+                self.step_at(index, Slot::read_leg);
             } else if let Some(needs) = self.needs.get_mut(index).filter(|needs| needs.open) {
                 needs.read = true;
             }
@@ -346,11 +381,26 @@ impl Machine {
     }
 }
 
+/// What a token's last two bits say.
+const RTP: u64 = 0;
+const WS: u64 = 1;
+const LEG: u64 = 2;
+
 fn rtp_token(index: usize) -> u64 {
-    (index as u64) << 1
+    (index as u64) << 2 | RTP
 }
 fn ws_token(index: usize) -> u64 {
-    (index as u64) << 1 | 1
+    (index as u64) << 2 | WS
+}
+fn leg_token(index: usize) -> u64 {
+    (index as u64) << 2 | LEG
+}
+
+/// Closes the sockets, then reports it.
+pub(super) fn closed_leg(leg: SessionId, port: RtpPort) -> Report {
+    let number = port.port;
+    drop(port);
+    Report::LegClosed { leg, port: number }
 }
 
 /// The record of a call that could not finish its own.

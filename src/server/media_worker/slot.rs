@@ -3,7 +3,8 @@
 //! Everything here may panic inside the call's code; `run` guards each entry and ends that call only.
 
 use super::jobs::Jobs;
-use super::{NewCall, Report, WorkerStats};
+use super::run::closed_leg;
+use super::{NewCall, NewLeg, Report, WorkerStats};
 use crate::call::{Call, CallEvent, CallRecord, Input, Output};
 use crate::net::clock;
 use crate::net::rtp_port::RtpPort;
@@ -12,7 +13,7 @@ use crate::net::websocket::{Incoming, RealtimeSocket};
 use crate::observe::cdr::Cdr;
 use crate::realtime::session::SessionFault;
 use crate::server::notes::{Notes, OpenSession};
-use crate::sip::user_agent::SessionId;
+use crate::sip::user_agent::{SessionId, UaCommand};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,6 +24,8 @@ use tokio::task::AbortHandle;
 const MAX_CATCH_UP: usize = 64;
 /// WebSocket messages taken of one call in one tick.
 const MAX_MESSAGES: usize = 128;
+/// Datagrams taken of a second leg in one tick.
+const MAX_LEG_DATAGRAMS: usize = 8;
 /// The largest datagram that can be RTP of ours.
 pub const RTP_BUFFER: usize = 2048;
 
@@ -63,10 +66,22 @@ pub enum Step {
     Over(Box<CallRecord>),
 }
 
+/// The sockets of a second leg.
+pub struct Leg {
+    pub session: SessionId,
+    pub port: RtpPort,
+    /// It is in the epoll set.
+    pub watched: bool,
+}
+
 pub struct Slot {
     pub session: SessionId,
     pub call: Call,
     pub rtp: RtpPort,
+    /// The second leg.
+    pub leg: Option<Leg>,
+    /// The two sockets changed places at some time, so a token may stand for either.
+    swapped: bool,
     target: Target,
     pub deadline: Option<Instant>,
     pub ws: Option<Open>,
@@ -76,6 +91,8 @@ pub struct Slot {
     attempt: u32,
     opening: Option<AbortHandle>,
     tools: Vec<AbortHandle>,
+    /// Sessions the call went on to (Replaces, inbound REFER).
+    adopted: Vec<SessionId>,
     /// The tick of the last datagram: two ticks in a row mean that some wait.
     last_rtp_tick: u64,
     first: Vec<Output>,
@@ -89,6 +106,8 @@ impl Slot {
             session: new.session,
             call: new.call,
             rtp: new.rtp,
+            leg: None,
+            swapped: false,
             target: new.target,
             deadline: new.deadline,
             ws: None,
@@ -96,6 +115,7 @@ impl Slot {
             attempt: 0,
             opening: None,
             tools: Vec::new(),
+            adopted: Vec::new(),
             last_rtp_tick: 0,
             first: new.outputs,
             record: new.record,
@@ -136,11 +156,54 @@ impl Slot {
         Step::Goes
     }
 
+    /// The second leg came.
+    pub fn take_leg(&mut self, shared: &mut Shared, now: Instant, new: NewLeg) -> Step {
+        if let Some(old) = self.leg.take() {
+            shared.out.push_back(closed_leg(old.session, old.port));
+        }
+        self.leg = Some(Leg { session: new.ready.session, port: new.rtp, watched: false });
+        self.input(shared, now, Input::LegReady(new.ready))
+    }
+
+    /// Sessions of the call besides the one it began with.
+    pub fn other_sessions(&self) -> Vec<SessionId> {
+        self.adopted.iter().copied().chain(self.leg.as_ref().map(|leg| leg.session)).collect()
+    }
+
+    /// The second leg's token fired.
+    pub fn read_leg(&mut self, shared: &mut Shared) -> Step {
+        match self.read_second(shared) {
+            Step::Goes if self.swapped => self.read_own(shared, MAX_LEG_DATAGRAMS),
+            step => step,
+        }
+    }
+
+    fn read_second(&mut self, shared: &mut Shared) -> Step {
+        let mut buffer = [0; RTP_BUFFER];
+        for _ in 0..MAX_LEG_DATAGRAMS {
+            let Some(leg) = &self.leg else { break };
+            let Ok((n, from)) = leg.port.rtp.recv_from(&mut buffer) else { break };
+            shared.stats.rtp_reads.fetch_add(1, Ordering::Relaxed);
+            let datagram = buffer.get(..n).unwrap_or_default();
+            if let Step::Over(record) = self.input(shared, clock::now(), Input::LegRtp { from, datagram }) {
+                return Step::Over(record);
+            }
+        }
+        Step::Goes
+    }
+
     /// Reads the RTP socket: one datagram an event, all of them when some were left over.
     pub fn read_rtp(&mut self, shared: &mut Shared, tick: u64) -> Step {
-        let mut buffer = [0; RTP_BUFFER];
+        if self.swapped {
+            return self.read_leg(shared);
+        }
         let most = if self.last_rtp_tick + 1 == tick { 32 } else { 1 };
         self.last_rtp_tick = tick;
+        self.read_own(shared, most)
+    }
+
+    fn read_own(&mut self, shared: &mut Shared, most: usize) -> Step {
+        let mut buffer = [0; RTP_BUFFER];
         for _ in 0..most {
             let Ok((n, from)) = self.rtp.rtp.recv_from(&mut buffer) else { break };
             shared.stats.rtp_reads.fetch_add(1, Ordering::Relaxed);
@@ -244,8 +307,33 @@ impl Slot {
                     shared.stats.rtp_send_errors.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            Output::Sip(command) => shared.out.push_back(Report::Sip(Box::new(command))),
-            Output::OpenLeg(_) | Output::LegRtp { .. } | Output::SwapLegs | Output::CloseLeg => {}
+            Output::Sip(command) => {
+                if let UaCommand::Accept { session, .. } = &command
+                    && *session != self.session
+                {
+                    self.adopted.push(*session);
+                }
+                shared.out.push_back(Report::Sip(Box::new(command)));
+            }
+            Output::OpenLeg(request) => shared.out.push_back(Report::OpenLeg { call: self.session, request }),
+            Output::LegRtp { to } => {
+                let sent = self.leg.as_ref().map(|leg| leg.port.rtp.send_to(self.call.rtp_bytes(), to));
+                if sent.is_some_and(|sent| sent.is_err()) {
+                    shared.stats.rtp_send_errors.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Output::SwapLegs => {
+                if let Some(leg) = &mut self.leg {
+                    std::mem::swap(&mut self.rtp, &mut leg.port);
+                    self.adopted.push(leg.session);
+                    self.swapped = true;
+                }
+            }
+            Output::CloseLeg => {
+                if let Some(leg) = self.leg.take() {
+                    shared.out.push_back(closed_leg(leg.session, leg.port));
+                }
+            }
             Output::OpenRealtime => self.open_realtime(shared),
             Output::RealtimeText(text) => {
                 if let Some(open) = &mut self.ws {

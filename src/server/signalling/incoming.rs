@@ -52,7 +52,17 @@ impl Signalling {
         match self.accept(now, session, origin.clone(), &invite, &mut record) {
             Ok(()) => {}
             Err(refusal) => {
-                self.routes.insert(session, Route { worker: None, call_runs: false, session_runs: true, origin });
+                self.routes.insert(
+                    session,
+                    Route {
+                        worker: None,
+                        call: session,
+                        others: Vec::new(),
+                        call_runs: false,
+                        session_runs: true,
+                        origin,
+                    },
+                );
                 let headers = refusal.retry_after.map(|s| (Name::RetryAfter, s.to_string())).into_iter().collect();
                 self.parts.user_agent.command(now, UaCommand::Reject { session, status: refusal.status, headers });
                 record.sip_status = refusal.status;
@@ -176,7 +186,10 @@ impl Signalling {
         let target = provider.target(&params.endpoint);
         let worker = (0..self.parts.workers.len()).min_by_key(|&i| self.parts.workers[i].load());
         self.admission.started(origin.trunk, origin.caller_key.as_deref());
-        self.routes.insert(session, Route { worker, call_runs: true, session_runs: true, origin });
+        self.routes.insert(
+            session,
+            Route { worker, call: session, others: Vec::new(), call_runs: true, session_runs: true, origin },
+        );
         self.parts.notes.call_started(&record);
         self.parts.calls.send_replace(self.admission.calls());
         let made = catch_unwind(AssertUnwindSafe(|| {

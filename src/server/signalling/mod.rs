@@ -7,6 +7,7 @@
 mod challenges;
 mod front;
 mod incoming;
+mod legs;
 mod look;
 mod transport;
 mod ways;
@@ -70,6 +71,10 @@ pub struct SignallingCounts {
 struct Route {
     /// `None`: refused, its record is written.
     worker: Option<usize>,
+    /// The session its call began with.
+    call: SessionId,
+    /// Of that one: the further sessions of the call.
+    others: Vec<SessionId>,
     /// The call has not reported its end.
     call_runs: bool,
     /// The user agent has not reported the session's end.
@@ -197,6 +202,15 @@ impl Signalling {
 
     fn event(&mut self, event: UaEvent) {
         match &event {
+            UaEvent::IncomingCall { replaces: Some(old), .. } => {
+                let old = *old;
+                if self.take_over(old, event.clone()) {
+                    return;
+                }
+            }
+            _ => {}
+        }
+        match &event {
             UaEvent::IncomingCall { session, trunk, flow, invite, .. } => {
                 return self.incoming(*session, *trunk, *flow, invite.clone());
             }
@@ -209,7 +223,8 @@ impl Signalling {
         if let Some(worker) = route.worker
             && route.call_runs
         {
-            self.parts.workers[worker].send(Command::Sip(session, event));
+            let call = route.call;
+            self.parts.workers[worker].send(Command::Sip(call, event));
         }
         if ended {
             route.session_runs = false;
@@ -219,7 +234,11 @@ impl Signalling {
 
     fn report(&mut self, report: Report) {
         match report {
-            Report::Sip(command) => self.parts.user_agent.command(clock::now(), *command),
+            Report::Sip(command) => self.sip_command(*command),
+            Report::OpenLeg { call, request } => {
+                self.find_leg(clock::now(), call, request.trunk.as_deref(), &request.uri);
+            }
+            Report::LegClosed { leg, port } => self.leg_closed(leg, port),
             Report::Ended { session, port, record } => {
                 self.parts.ports.release(clock::now(), port);
                 if let Some(worker) = self.routes.get(&session).and_then(|r| r.worker) {
@@ -240,6 +259,7 @@ impl Signalling {
             }
         }
         self.write(record);
+        self.release_sessions(session);
         self.forget_if_over(session);
     }
 

@@ -46,14 +46,10 @@ impl Signalling {
     }
 
     /// The way was found, or there is none.
-    fn way_found(&mut self, _now: Instant, purpose: Purpose, way: Result<Way, NoWay>) {
+    fn way_found(&mut self, now: Instant, purpose: Purpose, way: Result<Way, NoWay>) {
         match purpose {
             // `legs` takes it from here: a port, and LegReady or LegFailed to the call's worker.
-            Purpose::Leg(_) => {
-                if let Err(why) = way {
-                    tracing::warn!(%why, status = why.status(), "a second leg has no way");
-                }
-            }
+            Purpose::Leg(call) => self.leg_found(now, call, way),
         }
     }
 }

@@ -365,3 +365,19 @@ fn no_generated_call_leaves_the_list() {
         );
     }
 }
+
+/// A14: who only claims a number gets no tool that wants it proven; other tools are not concerned.
+#[test]
+fn a_tool_for_verified_callers_is_refused_to_others() {
+    let tool = |name: &str, requires_verified_caller| Tool {
+        name: name.into(),
+        description: String::new(),
+        requires_verified_caller,
+        kind: ToolKind::Hangup,
+    };
+    let tools = [tool("balance", true), tool("hours", false)];
+    assert!(check_caller(&tools, "balance", false).is_err_and(|why| why.contains("does not vouch")));
+    assert_eq!(check_caller(&tools, "balance", true), Ok(()));
+    assert_eq!(check_caller(&tools, "hours", false), Ok(()));
+    assert_eq!(check_caller(&tools, "nothing", false), Ok(()), "that is for `check` to refuse");
+}

@@ -149,7 +149,7 @@ fn not_taken() {
         );
         assert_eq!(world.transfer_outcomes().last(), Some(&label));
         assert!(!world.leg.port, "the port is released");
-        let failed = world.now;
+        let failed = world.note_at(|e| matches!(e, CallEvent::ToolDone { .. })).expect("a result");
         world.until("the agent goes on", secs(2), |w| w.peer.last_loud().is_some_and(|t| t > failed));
         // And hears the caller again.
         world.peer.voice = Voice::Tone;

@@ -167,8 +167,8 @@ fn nothing_else_is_heard() {
     }
     assert_eq!(world.peer.first_loud_since(from), None);
     world.reinvite(2, "sendrecv");
-    let answer = offer("0 8 101", 3, "sendrecv");
-    world.leg_event(|session| UaEvent::Reinvite { session, offer: Some(answer) });
+    let again = String::from_utf8_lossy(&offer("0 8 101", 3, "sendrecv")).replace("192.0.2.10", "192.0.2.20");
+    world.leg_event(|session| UaEvent::Reinvite { session, offer: Some(again.into()) });
     world.run(secs(1));
     assert!(world.ended.is_none());
 }
