@@ -29,7 +29,7 @@ pub(super) fn block(wanted: &[CallerField], info: &CallerInfo) -> Option<String>
     };
     for field in wanted {
         match field {
-            // Withheld is withheld, whatever else is known (AUT-13).
+            // Withheld is withheld, whatever else is known (AUT-08).
             CallerField::Number | CallerField::Name if info.withheld => put("number_withheld", "yes"),
             CallerField::Number => put("number", info.number.expose()),
             CallerField::Name => put("display_name", info.name.expose()),

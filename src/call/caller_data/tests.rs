@@ -47,7 +47,7 @@ fn forwarding() {
     assert_eq!(data["forward_reason"], "no-answer");
 }
 
-/// AUT-13: a number that is withheld stays so.
+/// AUT-08: a number that is withheld stays so.
 #[test]
 fn withheld() {
     let info = CallerInfo { withheld: true, ..info("+15551230009") };

@@ -164,6 +164,8 @@ impl World {
             connect_timeout: Duration::from_secs(4),
             ready_timeout: Duration::from_secs(5),
             caller: Pii("+15551230009".into()),
+            caller_info: Default::default(),
+            trunk: None,
             dialled: "4711".into(),
             source: site_addr(site),
             negotiation: Negotiation::new(LocalMedia {
@@ -232,7 +234,7 @@ impl World {
                 }
                 Output::Sip(command) => self.server.ua.command(now, command),
                 Output::OpenLeg(_) => live.call.handle(now, Input::LegFailed { status: 503 }),
-                leg @ (Output::LegRtp { .. } | Output::CloseLeg) => panic!("no second leg: {leg:?}"),
+                leg @ (Output::LegRtp { .. } | Output::SwapLegs | Output::CloseLeg) => panic!("no second leg: {leg:?}"),
                 Output::OpenRealtime => {
                     let delay = *live.connect.as_ref().unwrap_or(&300);
                     self.after(delay, Due::Socket(session));
