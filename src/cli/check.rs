@@ -7,8 +7,10 @@ use crate::config::ConfigError;
 use crate::config::book::Book;
 use crate::config::dialplan::{Dialplan, Fallback, HeaderValue, ToolKind};
 use crate::config::secret::SecretRef;
-use crate::config::settings::{Provider, Settings};
+use crate::config::settings::{Network, Provider, Settings};
 use crate::realtime::{DialectKind, ProviderKind, TurnDetection};
+use crate::sip::Transport;
+use crate::trunk::Trunk;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -141,6 +143,7 @@ pub fn warnings(settings: &Settings, book: &Book) -> Vec<String> {
         }
     }
     warnings.extend(settings.missing_secrets.iter().cloned());
+    warnings.extend(trunk_warnings(settings));
     for plan in book.plans() {
         let provider = settings.provider(plan.provider.as_deref());
         warnings.extend(
@@ -148,6 +151,37 @@ pub fn warnings(settings: &Settings, book: &Book) -> Vec<String> {
         );
     }
     warnings
+}
+
+/// Rules that hide one another, and trunks that can only half work.
+fn trunk_warnings(settings: &Settings) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (later, trunk) in settings.trunks.iter().enumerate() {
+        for earlier in settings.trunks.iter().take(later).filter(|earlier| overlap(earlier, trunk)) {
+            warnings.push(format!(
+                "trunk \"{}\": shares sources with \"{}\", which comes first and gets what both could take",
+                trunk.name, earlier.name
+            ));
+        }
+        if trunk.transports.contains(&Transport::Tls) && settings.sip.tls.is_none() {
+            let why = "there is no [sip.tls]: we reach it by TLS, but it cannot open a connection to us";
+            warnings.push(format!("trunk \"{}\": {why}", trunk.name));
+        }
+    }
+    warnings
+}
+
+/// Whether one request could be of both, by what `sources`, ports and transports say.
+fn overlap(one: &Trunk, other: &Trunk) -> bool {
+    let (a, b) = (&one.identify, &other.identify);
+    let networks = |a: &[Network], b: &[Network]| {
+        a.iter().any(|a| b.iter().any(|b| a.contains(b.addr) && a.prefix <= b.prefix || b.contains(a.addr)))
+    };
+    let ports = a.ports.is_empty() || b.ports.is_empty() || a.ports.iter().any(|port| b.ports.contains(port));
+    let transports = one.transports.iter().any(|transport| other.transports.contains(transport));
+    let told_apart = one.registers() && other.registers();
+    let names = a.certificate_names.is_empty() && b.certificate_names.is_empty();
+    networks(&a.sources, &b.sources) && ports && transports && names && !told_apart
 }
 
 fn plan_warnings(plan: &Dialplan, provider: Option<&Provider>) -> Vec<String> {

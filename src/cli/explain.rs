@@ -1,4 +1,8 @@
-//! `voxtrunk explain NUMBER`: which file serves a number and why, and what the model is given.
+//! `voxtrunk explain NUMBER`: which file serves a number and why, and what the model is given. `--trunk NAME`: what a trunk
+//! resolves to (`trunk`). `--invite FILE`: what becomes of an INVITE (`invite`).
+
+pub mod invite;
+pub mod trunk;
 
 use super::check::{Files, load, problem_text};
 use super::exit;
@@ -9,6 +13,8 @@ use crate::config::settings::{Provider, Settings};
 use crate::realtime::{DialectKind, Greeting, KeyHeader, ProviderKind, TurnDetection, handshake};
 use crate::tools::policy::definitions;
 use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Lines of the instructions that are shown.
@@ -20,10 +26,28 @@ const SHOWN_LINES: usize = 12;
 Examples:
   voxtrunk explain +15551230001
   voxtrunk explain 610 --config /etc/voxtrunk/voxtrunk.toml
-  voxtrunk explain 610 --full                     with the whole instructions")]
+  voxtrunk explain 610 --full                     with the whole instructions
+  voxtrunk explain --trunk carrier                what a trunk resolves to, and the lines for the other side
+  voxtrunk explain --invite call.sip --from 192.0.2.20")]
 pub struct Args {
     /// The number as it is dialled: E.164, an extension, or the user part of the URI.
-    pub number: String,
+    #[arg(required_unless_present_any = ["trunk", "invite"], conflicts_with_all = ["trunk", "invite"])]
+    pub number: Option<String>,
+    /// Show what a trunk resolves to: every setting with where it comes from, and the lines for the other side.
+    #[arg(long, value_name = "NAME", conflicts_with = "invite")]
+    pub trunk: Option<String>,
+    /// Show which trunk, number, caller and dialplan an INVITE gets; the file is the message as a capture shows it.
+    #[arg(long, value_name = "FILE")]
+    pub invite: Option<PathBuf>,
+    /// With --invite: where it came from. Default: the address in its top Via.
+    #[arg(long, value_name = "IP[:PORT]", requires = "invite", value_parser = source)]
+    pub from: Option<SocketAddr>,
+    /// With --invite: the user of our Contact on registering trunks.
+    #[arg(long, value_name = "USER", requires = "invite")]
+    pub contact_user: Option<String>,
+    /// With --invite: a name in the TLS certificate that the sender showed. May be given several times.
+    #[arg(long, value_name = "HOST", requires = "invite")]
+    pub certificate_name: Vec<String>,
     /// Show the whole instructions.
     #[arg(long)]
     pub full: bool,
@@ -31,30 +55,54 @@ pub struct Args {
     pub files: Files,
 }
 
+fn source(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 5060)));
+    address.map_err(|_| "write an address, like 192.0.2.20 or 192.0.2.20:5060".to_owned())
+}
+
 /// Runs it.
 pub fn run(args: Args) -> ExitCode {
-    match report(&args.number, &args.files, args.full) {
-        Ok(Some(text)) => {
+    let answer = match (&args.trunk, &args.invite) {
+        (Some(name), _) => load(&args.files).map(|(settings, _)| trunk::report(name, &settings)),
+        (None, Some(file)) => {
+            let sender = invite::Sender {
+                from: args.from,
+                contact_user: args.contact_user.clone().unwrap_or_default(),
+                certificate_names: args.certificate_name.clone(),
+            };
+            load(&args.files).map(|(settings, book)| invite::report(file, &settings, &book, &sender))
+        }
+        (None, None) => {
+            let number = args.number.as_deref().unwrap_or_default();
+            report(number, &args.files, args.full).map(|text| text.ok_or_else(|| nobodys(number)))
+        }
+    };
+    match answer {
+        Ok(Ok(text)) => {
             print!("{text}");
             exit::code(exit::OK)
         }
-        Ok(None) => {
-            match normalise(&args.number) {
-                Some(number) => {
-                    println!("{number}: no dialplan serves it; the caller gets 404 Not Found.");
-                    println!("Add a file with numbers = [\"{number}\"], or a default.toml that serves all others.");
-                }
-                None => println!(
-                    "{}: not a number or name that can be dialled (letters, digits, + - . _ * #); the caller gets 404 Not Found.",
-                    args.number.escape_debug()
-                ),
-            }
+        Ok(Err(message)) => {
+            println!("{message}");
             exit::code(exit::FAILURE)
         }
         Err(problems) => {
             eprint!("{}", problem_text(&problems));
             exit::code(exit::USAGE)
         }
+    }
+}
+
+fn nobodys(number: &str) -> String {
+    match normalise(number) {
+        Some(number) => format!(
+            "{number}: no dialplan serves it; the caller gets 404 Not Found.\n\
+             Add a file with numbers = [\"{number}\"], or a default.toml that serves all others."
+        ),
+        None => format!(
+            "{}: not a number or name that can be dialled (letters, digits, + - . _ * #); the caller gets 404 Not Found.",
+            number.escape_debug()
+        ),
     }
 }
 

@@ -6,6 +6,7 @@ mod commands;
 mod dialplans;
 mod documents;
 mod mutations;
+mod profiles;
 mod settings;
 mod trunks;
 mod world;
