@@ -1,5 +1,5 @@
 //! Two user agents joined by a bad network, in virtual time: loss, delay, duplication, reordering; whole calls, cancel races,
-//! re-INVITEs, INFO, REFER, hang-ups at any moment. The oracle is what every owner relies on: each session ends once, nothing
+//! reliable early media, session timers, re-INVITEs, INFO, REFER, hang-ups at any moment. The oracle is what every owner relies on: each session ends once, nothing
 //! follows its end, both sides agree, nothing stays.
 
 use crate::kit::{SDP, TRUNK, addr, config, label, new_call, sdp, trunk};
@@ -9,10 +9,11 @@ use rand::{Rng, SeedableRng};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::{Duration, Instant};
-use voxtrunk::sip::message::{Framing, Message};
+use voxtrunk::sip::message::{Framing, Message, Method};
+use voxtrunk::sip::session_timer::{Refresher, TimerMode};
 use voxtrunk::sip::user_agent::{
-    NewInvite, ReferOutcome, SessionEnd, SessionId, UaCommand, UaConfig, UaCounts, UaEvent, UaOutput, UaTrunk,
-    UserAgent,
+    NewInvite, ReferOutcome, Reliable, SessionEnd, SessionId, UaCommand, UaConfig, UaCounts, UaEvent, UaOutput,
+    UaTrunk, UserAgent,
 };
 use voxtrunk::sip::{Flow, Transport};
 
@@ -70,7 +71,14 @@ impl World {
         let side = |n: u64| {
             let at = addr(if n == 0 { "192.0.2.10:5060" } else { "192.0.2.20:5060" });
             let advertised = vec![(Transport::Udp, at), (Transport::Tcp, at)];
-            UserAgent::new(UaConfig { seed: seed * 2 + n, trunks: vec![UaTrunk { advertised, ..trunk() }], ..config() })
+            let mut trunk = UaTrunk { advertised, refer: true, replaces: true, ..trunk() };
+            trunk.reliable = if (seed + n) % 3 == 0 { Reliable::Preferred } else { Reliable::Supported };
+            trunk.timer.mode = if (seed + n) % 4 == 0 { TimerMode::Offer } else { TimerMode::Accept };
+            trunk.timer.refresher = if (seed / 4 + n) % 2 == 0 { Refresher::Us } else { Refresher::Peer };
+            trunk.timer.expires = Duration::from_secs(90);
+            // Half of the refreshes by re-INVITE.
+            trunk.methods.retain(|method| *method != Method::Update || seed % 2 == 0);
+            UserAgent::new(UaConfig { seed: seed * 2 + n, trunks: vec![trunk], ..config() })
         };
         World {
             seed,
@@ -179,7 +187,11 @@ impl World {
                     1 => return self.soon(20_000, side, UaCommand::Hangup { session, reason: None }),
                     _ => UaCommand::Accept { session, sdp: sdp() },
                 };
+                let early = self.rng.random_bool(0.3);
                 self.soon(100, side, UaCommand::Ring { session });
+                if early {
+                    self.soon(1_000, side, UaCommand::Progress { session, status: 183, sdp: Some(sdp()) });
+                }
                 self.soon(4_000, side, answer);
             }
             UaEvent::Answered { response, .. } => {
@@ -196,12 +208,16 @@ impl World {
                 self.talk(side, session);
             }
             UaEvent::Reinvite { .. } => {
-                let answer = if self.rng.random_bool(0.8) { Ok(sdp()) } else { Err(488) };
+                // An owner that refuses refreshes wants the call to end.
+                let agrees = self.rng.random_bool(0.8) || self.seed % 5 == 0;
+                let answer = if agrees { Ok(sdp()) } else { Err(488) };
                 let most = if self.rng.random_bool(0.5) { 0 } else { 2_000 };
                 self.soon(most, side, UaCommand::AnswerReinvite { session, answer });
             }
-            UaEvent::ReinviteDone { sdp: answer, .. } => {
-                seen.reinvite_ends += 1;
+            UaEvent::ReinviteDone { status, sdp: answer, .. } => {
+                // A refresh of the session timer that was answered with other SDP than before is told unasked.
+                let unasked = status == 200 && seen.reinvite_ends == seen.reinvites;
+                seen.reinvite_ends += u32::from(!unasked);
                 if answer.is_some() {
                     self.soon(100, side, UaCommand::AnswerInAck { session, sdp: sdp() });
                 }
@@ -211,12 +227,17 @@ impl World {
                     seen.refer_ends += 1;
                 }
             }
+            UaEvent::ReferRequested { .. } => {
+                let (status, outcome) = if self.rng.random_bool(0.7) { (202, 200) } else { (603, 486) };
+                self.soon(1_000, side, UaCommand::AnswerRefer { session, status });
+                self.soon(3_000, side, UaCommand::NotifyRefer { session, status: 180 });
+                self.soon(9_000, side, UaCommand::NotifyRefer { session, status: outcome });
+            }
             UaEvent::Ended { end, .. } => seen.ended = Some(end),
             UaEvent::Refused { .. }
             | UaEvent::Progress { .. }
             | UaEvent::ReinviteAck { .. }
             | UaEvent::Info { .. }
-            | UaEvent::ReferRequested { .. }
             | UaEvent::IdentityChanged { .. }
             | UaEvent::Response { .. } => {}
         }
@@ -232,7 +253,11 @@ impl World {
                 0 => UaCommand::Reinvite { session, sdp: Some(sdp()) },
                 1 => UaCommand::Reinvite { session, sdp: None },
                 2 => UaCommand::Info { session, content_type: "a/b".into(), body: b"x".to_vec() },
-                _ => UaCommand::Refer { session, refer_to: uri("sip:x@192.0.2.99"), referred_by: None, replaces: None },
+                _ => {
+                    let mut others: Vec<_> = self.seen.keys().filter(|(s, _)| *s == side).map(|key| key.1).collect();
+                    let replaces = others.pop().filter(|_| self.rng.random_bool(0.3));
+                    UaCommand::Refer { session, refer_to: uri("sip:x@192.0.2.99"), referred_by: None, replaces }
+                }
             };
             self.soon(8_000, side, command);
         }
@@ -300,13 +325,14 @@ impl World {
 
     fn play(mut self) -> World {
         self.place_calls();
-        self.run_until(60_000);
+        // Long enough for refreshes, in some.
+        self.run_until(if self.seed % 5 == 0 { 400_000 } else { 60_000 });
         self.closing = true;
         let live: Vec<_> = self.seen.iter().filter(|(_, seen)| seen.ended.is_none()).map(|(key, _)| *key).collect();
         for (side, session) in live {
             self.do_it(side, UaCommand::Hangup { session, reason: None });
         }
-        self.run_until(400_000);
+        self.run_until(800_000);
         self
     }
 

@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 use voxtrunk::sip::Flow;
 use voxtrunk::sip::headers::{Name, Reason};
 use voxtrunk::sip::message::{Builder, Framing, Message};
-use voxtrunk::sip::user_agent::{NewInvite, SessionId, UaCommand, UaConfig, UaCounts, UaEvent, UaOutput, UserAgent};
+use voxtrunk::sip::session_timer::{Refresher, TimerMode};
+use voxtrunk::sip::user_agent::{
+    NewInvite, NewRequest, Reliable, RequestId, SessionId, UaCommand, UaConfig, UaCounts, UaEvent, UaOutput, UserAgent,
+};
 
 const METHODS: [&str; 13] = [
     "INVITE",
@@ -29,10 +32,10 @@ const METHODS: [&str; 13] = [
     "REGISTER",
     "FROB",
 ];
-const STATUSES: [u16; 16] = [100, 180, 183, 199, 200, 202, 299, 302, 401, 404, 408, 481, 486, 487, 491, 503];
+const STATUSES: [u16; 18] = [100, 180, 183, 183, 199, 200, 202, 299, 302, 401, 404, 408, 422, 481, 486, 487, 491, 503];
 const CONTACTS: [&str; 4] =
     ["<sip:p@192.0.2.20>", "<sip:p@10.0.0.9:5070;transport=tcp>", "<tel:+15551234>", "<sip:p@host.example.com;ob>"];
-const EXTRAS: [&str; 9] = [
+const EXTRAS: [&str; 17] = [
     "",
     "",
     "Record-Route: <sip:192.0.2.31;lr>, <sip:p1.example.com>\r\n",
@@ -42,6 +45,25 @@ const EXTRAS: [&str; 9] = [
     "Reason: Q.850;cause=16\r\n",
     "Refer-Sub: false\r\n",
     "Content-Encoding: gzip\r\n",
+    "Supported: timer, 100rel\r\nSession-Expires: 90\r\nAllow: INVITE, UPDATE\r\n",
+    "Supported: timer\r\nSession-Expires: 120;refresher=uac\r\n",
+    "Session-Expires: 100;refresher=uas\r\nAllow: INVITE, BYE\r\n",
+    "Supported: timer\r\nSession-Expires: 20\r\n",
+    "Refer-To: <sip:2001@192.0.2.20>\r\n",
+    "Refer-To: <sip:2001@192.0.2.20>\r\nRefer-Sub: false\r\n",
+    "P-Asserted-Identity: <sip:+15551@192.0.2.20>\r\n",
+    "Replaces: c1;to-tag=x;from-tag=p1\r\n",
+];
+/// Of responses.
+const SAID: [&[(&str, &str)]; 8] = [
+    &[],
+    &[],
+    &[("Require", "100rel"), ("RSeq", "1")],
+    &[("Require", "100rel"), ("RSeq", "2")],
+    &[("Session-Expires", "90;refresher=uac"), ("Allow", "INVITE, UPDATE")],
+    &[("Session-Expires", "100;refresher=uas")],
+    &[("Min-SE", "200")],
+    &[("Min-SE", "4000000000"), ("Retry-After", "1")],
 ];
 const BODIES: [&str; 4] = ["", SDP, "SIP/2.0 200 OK", "SIP/2.0 180 Ringing"];
 
@@ -56,21 +78,32 @@ struct Program {
     sent: Vec<(Flow, Message)>,
     /// Whether each session has ended.
     sessions: BTreeMap<SessionId, bool>,
+    /// Whether each request of ours outside of dialogs has ended.
+    requests: BTreeMap<u64, bool>,
     timeouts: u64,
 }
 
 impl Program {
     fn new(seed: u64) -> Program {
-        let config = UaConfig { seed, max_sessions: 5, max_transactions: 60, ..config() };
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut config = UaConfig { seed, max_sessions: 5, max_transactions: 60, ..config() };
+        for trunk in &mut config.trunks {
+            trunk.reliable = *[Reliable::Off, Reliable::Supported, Reliable::Preferred].choose(&mut rng).expect("one");
+            trunk.timer.mode = *[TimerMode::Off, TimerMode::Accept, TimerMode::Offer].choose(&mut rng).expect("one");
+            trunk.timer.refresher = if rng.random() { Refresher::Us } else { Refresher::Peer };
+            trunk.timer.expires = Duration::from_secs(90);
+            (trunk.refer, trunk.replaces) = (rng.random(), rng.random());
+        }
         Program {
             seed,
-            rng: StdRng::seed_from_u64(seed),
+            rng,
             ua: UserAgent::new(config),
             now: voxtrunk::net::clock::now(),
             timeout: None,
             heard: Vec::new(),
             sent: Vec::new(),
             sessions: BTreeMap::new(),
+            requests: BTreeMap::new(),
             timeouts: 0,
         }
     }
@@ -122,6 +155,9 @@ impl Program {
                 assert!(self.sessions.insert(*session, false).is_none(), "seed {seed}: a session number twice");
             }
             UaEvent::Refused { .. } => {}
+            UaEvent::Response { id, .. } => {
+                assert_eq!(self.requests.insert(id.0, true), Some(false), "seed {seed}: {text} twice");
+            }
             UaEvent::Ended { session, .. } => {
                 assert_eq!(self.sessions.insert(*session, true), Some(false), "seed {seed}: {text}, {session:?}");
             }
@@ -142,8 +178,28 @@ impl Program {
         }
         self.heard.push((flow, bytes.clone()));
         let message = Message::parse(bytes, Framing::Datagram);
-        self.ua.handle_message(self.now, flow, Some(TRUNK), message);
+        let origin = self.rng.random_bool(0.9).then_some(TRUNK);
+        self.ua.handle_message(self.now, flow, origin, message);
         self.drain();
+    }
+
+    /// Header lines of a request; some name what was sent: the RSeq of a response, a dialog to take over.
+    fn extra(&mut self) -> String {
+        let Some((_, message)) = self.sent.choose(&mut self.rng).cloned() else { return String::new() };
+        match self.rng.random_range(0..10) {
+            0 => {
+                let tag = |name| message.address(&name).and_then(Result::ok).and_then(|a| a.tag().map(str::to_owned));
+                let (from, to) = (tag(Name::From).unwrap_or_default(), tag(Name::To).unwrap_or_default());
+                let (ours, theirs) = if message.is_request() { (from, to) } else { (to, from) };
+                format!("Replaces: {};to-tag={ours};from-tag={theirs}\r\n", message.call_id().unwrap_or_default())
+            }
+            1..4 => {
+                let reliable =
+                    self.sent.iter().rev().find_map(|(_, m)| Some((m.value(&Name::RSeq)?, m.value(&Name::CSeq)?)));
+                reliable.map(|(rseq, cseq)| format!("RAck: {rseq} {cseq}\r\n")).unwrap_or_default()
+            }
+            _ => self.pick(&EXTRAS).to_owned(),
+        }
     }
 
     /// A request outside of any dialog, from small pools so that they collide.
@@ -200,7 +256,7 @@ impl Program {
         call_id: &str,
         cseq: u32,
     ) {
-        let (contact, extra, body) = (self.pick(&CONTACTS), self.pick(&EXTRAS), self.pick(&BODIES));
+        let (contact, extra, body) = (self.pick(&CONTACTS), self.extra(), self.pick(&BODIES));
         let kind = if body.is_empty() || self.rng.random_bool(0.05) { "" } else { "Content-Type: application/sdp\r\n" };
         let text = format!(
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.20;branch={branch}\r\nMax-Forwards: 70\r\nFrom: {from}\r\n\
@@ -221,6 +277,9 @@ impl Program {
         }
         if self.rng.random_bool(0.2) {
             response = response.header(Name::RecordRoute, "<sip:192.0.2.31;lr>");
+        }
+        for (name, value) in self.pick(&SAID) {
+            response = response.header(Name::parse(name), value);
         }
         if self.rng.random_bool(0.5) {
             response = response.body("application/sdp", SDP);
@@ -263,13 +322,17 @@ impl Program {
             self.ua.command(self.now, UaCommand::Invite(Box::new(call)));
             return self.drain();
         }
+        if self.rng.random_bool(0.05) {
+            return self.own_request();
+        }
         let known: Vec<_> = self.sessions.keys().copied().collect();
         let session = known.choose(&mut self.rng).copied().unwrap_or(SessionId(9_999));
         let body = self.rng.random_bool(0.6).then(sdp);
         let status = self.rng.random_range(90..710);
         let refer_to = voxtrunk::sip::uri::Uri::parse("sip:x@192.0.2.9").expect("a URI");
         let reason = Some(Reason { protocol: "SIP".into(), cause: Some(200), text: None });
-        let command = match self.rng.random_range(0..12) {
+        let replaces = known.choose(&mut self.rng).copied().filter(|_| self.rng.random());
+        let command = match self.rng.random_range(0..15) {
             0 => UaCommand::Ring { session },
             1 => UaCommand::Progress { session, status, sdp: body },
             2 | 3 => UaCommand::Accept { session, sdp: sdp() },
@@ -278,8 +341,37 @@ impl Program {
             7 => UaCommand::Hangup { session, reason },
             8 => UaCommand::AnswerInAck { session, sdp: sdp() },
             9 => UaCommand::Reinvite { session, sdp: body },
-            10 => UaCommand::Refer { session, refer_to, referred_by: None, replaces: None },
+            10 => UaCommand::Refer { session, refer_to, referred_by: None, replaces },
+            11 => UaCommand::AnswerRefer { session, status: self.pick(&[202, 202, 603, 100]) },
+            12 | 13 => UaCommand::NotifyRefer { session, status },
             _ => UaCommand::Info { session, content_type: "a/b".into(), body: vec![0, 13, 10, 255] },
+        };
+        self.ua.command(self.now, command);
+        self.drain();
+    }
+
+    /// A request outside of dialogs, or what a registration got.
+    fn own_request(&mut self) {
+        let uri = voxtrunk::sip::uri::Uri::parse("sip:192.0.2.20").expect("a URI");
+        let (id, flow) = (self.requests.len() as u64, self.flow());
+        let command = match self.rng.random_bool(0.8) {
+            false => UaCommand::ServiceRoute { trunk: TRUNK, routes: vec!["<sip:192.0.2.31;lr>".into()] },
+            true => {
+                self.requests.insert(id, false);
+                UaCommand::Request(Box::new(NewRequest {
+                    id: RequestId(id),
+                    trunk: TRUNK,
+                    flows: vec![flow; self.rng.random_range(1..3)],
+                    method: self.pick(&["OPTIONS", "REGISTER"]).into(),
+                    request_uri: uri,
+                    from: "<sip:agent@192.0.2.10>".into(),
+                    to: "<sip:192.0.2.20>".into(),
+                    call_id: None,
+                    cseq: None,
+                    headers: Vec::new(),
+                    body: None,
+                }))
+            }
         };
         self.ua.command(self.now, command);
         self.drain();
@@ -312,7 +404,7 @@ impl Program {
                 66..70 => self.broken(),
                 70..90 => self.command(),
                 90..99 => {
-                    let (ms, late) = (self.pick(&[0, 10, 500, 4_000, 33_000, 70_000]), self.rng.random());
+                    let (ms, late) = (self.pick(&[0, 10, 500, 4_000, 33_000, 70_000, 200_000]), self.rng.random());
                     self.pass(ms, late);
                 }
                 _ => {
@@ -329,6 +421,7 @@ impl Program {
         }
         self.pass(300_000, false);
         assert!(self.sessions.values().all(|ended| *ended), "seed {}: a session without end", self.seed);
+        assert!(self.requests.values().all(|ended| *ended), "seed {}: a request without end", self.seed);
         assert_eq!(self.ua.counts(), UaCounts::default(), "seed {}: something stays", self.seed);
         assert_eq!(self.timeout, None);
         self.sessions.len()
