@@ -17,5 +17,6 @@ mod interrupting;
 mod leaking;
 mod limiting;
 mod operating;
+mod torture;
 mod transports;
 mod world;

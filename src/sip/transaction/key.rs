@@ -90,7 +90,8 @@ pub(crate) fn reply_flow(flow: Flow, request: &Message) -> Flow {
     }
     match request.top_via() {
         Some(Ok(via)) if via.rport.is_none() => {
-            Flow { remote: SocketAddr::new(flow.remote.ip(), sent_by_port(&via)), ..flow }
+            // §18.2.2: 5060 without a port, whatever transport a Via claims that came by UDP.
+            Flow { remote: SocketAddr::new(flow.remote.ip(), via.port.unwrap_or(5060)), ..flow }
         }
         _ => flow,
     }
