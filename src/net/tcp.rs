@@ -307,6 +307,29 @@ mod tests {
         assert_eq!(bytes, OPTIONS);
     }
 
+    /// TRN-06: the answer to our keepalive is told, whatever message comes behind it; two of them are no ping of the peer's.
+    #[tokio::test]
+    async fn a_pong_is_told() {
+        let (mut peer, mut events, writes) = pair(deadlines()).await;
+        for _ in 0..2 {
+            writes.send(Bytes::from_static(PING)).await.unwrap();
+            let mut ping = [0; 4];
+            timeout(LONG, peer.read_exact(&mut ping)).await.unwrap().unwrap();
+            assert_eq!(ping, PING);
+            peer.write_all(b"\r\n").await.unwrap();
+            assert!(matches!(next(&mut events).await, StreamEvent::Pong { .. }));
+        }
+        writes.send(Bytes::from_static(PING)).await.unwrap();
+        peer.write_all(format!("\r\n{OPTIONS}").as_bytes()).await.unwrap();
+        let (first, second) = (next(&mut events).await, next(&mut events).await);
+        let (StreamEvent::Pong { .. }, StreamEvent::Message { bytes, .. }) = (first, second) else { panic!("no pong") };
+        assert_eq!(bytes, OPTIONS);
+        drop(writes);
+        let mut rest = Vec::new();
+        timeout(LONG, peer.read_to_end(&mut rest)).await.unwrap().unwrap();
+        assert_eq!(rest, PING, "nothing but our own keepalive was sent");
+    }
+
     /// What was queued before the connection left the table is still sent.
     #[tokio::test]
     async fn the_queue_is_sent_before_the_end() {

@@ -1,6 +1,7 @@
 //! SIP over UDP: one socket for receiving and for all sending (RFC 3581 §3: requests leave from the listening port).
 
 use bytes::Bytes;
+use socket2::SockRef;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
@@ -67,7 +68,8 @@ impl SipUdp {
     }
 
     pub fn send(&self, bytes: &[u8], to: SocketAddr) -> Sent {
-        match self.socket.try_send_to(bytes, to) {
+        // Not through tokio: it would have to have seen the socket writable before, and the first datagrams would be lost.
+        match SockRef::from(&self.socket).send_to(bytes, &to.into()) {
             Ok(_) => Sent::Yes,
             Err(e) if e.kind() == ErrorKind::WouldBlock => Sent::Dropped,
             Err(_) => Sent::Failed,

@@ -126,9 +126,14 @@ impl Notes {
         tracing::debug!(%source, "closed: too many SIP connections without a message");
     }
 
-    /// A stream could not be opened, or its TLS handshake failed. `flow.conn` says which; a peer's own tries are its own trouble.
-    pub fn stream_failed(&self, flow: Flow, why: &str) {
+    /// A stream could not be opened, or its TLS handshake failed; warned of if `loud`.
+    pub fn stream_failed(&self, flow: Flow, why: &str, loud: bool) {
         self.metrics.sip_dropped("stream_failed");
-        tracing::warn!(peer = %flow.remote, transport = flow.transport.via_token(), why, "no SIP connection");
+        let (peer, transport) = (flow.remote, flow.transport.via_token());
+        if loud {
+            tracing::warn!(%peer, transport, why, "no SIP connection");
+        } else {
+            tracing::debug!(%peer, transport, why, "no SIP connection");
+        }
     }
 }

@@ -152,6 +152,15 @@ impl Caller {
         )
     }
 
+    /// An INVITE with these header lines besides its own.
+    pub async fn invite_adding(&mut self, number: &str, lines: &str) {
+        self.number = number.into();
+        let text = self.request("INVITE", 1, "i", &self.offer("0 101"));
+        self.invite = text.replacen("Contact:", &format!("{lines}Contact:"), 1);
+        let text = self.invite.clone();
+        self.send(&text).await;
+    }
+
     pub async fn invite_with(&mut self, number: &str, sdp: &str) {
         self.number = number.into();
         self.invite = self.request("INVITE", 1, "i", sdp);

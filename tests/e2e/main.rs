@@ -10,6 +10,7 @@
 
 mod addressing;
 mod answering;
+mod by_name;
 mod caller;
 mod certificates;
 mod failing;

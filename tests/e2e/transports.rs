@@ -226,3 +226,21 @@ async fn half_open_connections_do_not_keep_calls_out() {
     world.until("all gone", |c| c.connections == 0).await;
     assert_eq!(world.stop().await.len(), 1);
 }
+
+/// TRN-12, PAR-07: an INVITE of 60 KiB in one datagram is a call; one with more headers than anybody
+/// reads is refused, and neither costs anybody else anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invite_of_60_kib_is_a_call() {
+    let world = World::simple().await;
+    let mut caller = Caller::udp(world.sip()).await;
+    let filler = "X-Filler: 0123456789\r\n".repeat(100) + &format!("X-Long: {}\r\n", "x".repeat(8000)).repeat(7);
+    caller.invite_adding("1000", &filler).await;
+    assert_eq!(caller.answer().await.0, 200);
+    assert_eq!(caller.bye().await, 200);
+    let mut greedy = Caller::udp(world.sip()).await;
+    greedy.invite_adding("1000", &"X-Filler: 0\r\n".repeat(200)).await;
+    let (status, _) = greedy.answer().await;
+    assert!((400..600).contains(&status), "{status}");
+    call(&mut Caller::udp(world.sip()).await).await;
+    world.stop().await;
+}

@@ -52,4 +52,6 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 #[cfg(test)]
+pub(crate) mod test_authority;
+#[cfg(test)]
 mod tests;

@@ -1,59 +1,21 @@
 //! Handshakes between both sides over loopback, with certificates made for the test.
 
+use super::test_authority::Authority;
 use super::*;
 use crate::net::listen::{TlsListener, bind_sip_all};
 use crate::net::socket;
+use crate::net::tcp::{Line, StreamDeadlines, StreamEvent, accepted};
+use crate::sip::{Flow, Transport};
 use crate::trunk::TlsPolicy;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
-use std::path::PathBuf;
+use bytes::Bytes;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 const LONG: Duration = Duration::from_secs(20);
 const LOCAL: &str = "127.0.0.1:0";
-
-/// An authority with a folder for what it signs.
-struct Authority {
-    directory: tempfile::TempDir,
-    issuer: Issuer<'static, KeyPair>,
-    pub ca: PathBuf,
-}
-
-impl Authority {
-    fn new() -> Authority {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "Test authority");
-        let key = KeyPair::generate().unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let ca = directory.path().join("ca.pem");
-        std::fs::write(&ca, params.self_signed(&key).unwrap().pem()).unwrap();
-        Authority { directory, issuer: Issuer::new(params, key), ca }
-    }
-
-    /// Files of a certificate for `name` that ends in `year`.
-    fn sign(&self, file: &str, name: &str, year: i32) -> (PathBuf, PathBuf) {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(year, 1, 1);
-        let key = KeyPair::generate().unwrap();
-        let files =
-            (self.directory.path().join(format!("{file}.pem")), self.directory.path().join(format!("{file}.key")));
-        std::fs::write(&files.0, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
-        std::fs::write(&files.1, key.serialize_pem()).unwrap();
-        files
-    }
-
-    fn server(&self, file: &str, name: &str, year: i32) -> ServerFiles {
-        let (certificate, key) = self.sign(file, name, year);
-        ServerFiles { certificate, key, client_ca: None, require_client_certificate: false, alpn: false }
-    }
-
-    fn policy(&self) -> TlsPolicy {
-        TlsPolicy { ca_file: Some(self.ca.clone()), ..TlsPolicy::default() }
-    }
-}
 
 type Outcome = Result<Vec<String>, String>;
 
@@ -155,7 +117,7 @@ async fn certificates_are_reloaded() {
     std::fs::remove_file(&certificate).unwrap();
     std::fs::write(&authority.ca, "").unwrap();
     assert_eq!(sides.reload().unwrap_err().len(), 2);
-    let kept = TlsPolicy { ca_file: Some(authority.directory.path().join("none.pem")), ..authority.policy() };
+    let kept = TlsPolicy { ca_file: Some(authority.path().join("none.pem")), ..authority.policy() };
     assert!(sides.client.prepare(&kept).unwrap_err().contains("none.pem"));
     assert!(sides.client.prepare(&authority.policy()).is_ok(), "what was read before is still there");
 }
@@ -171,4 +133,40 @@ fn our_certificate_is_watched() {
     assert!(at(end - 3 * 86_400).unwrap().contains("3 day(s)"));
     assert!(at(end + 1).unwrap().contains("has expired"));
     assert_eq!(SipTlsSides::default().expiry_warning(end * 1000), None);
+}
+
+/// A served TLS connection with a peer that has not begun to shake hands; its events and write queue.
+async fn waiting(handshake: Duration) -> (TcpStream, mpsc::Receiver<StreamEvent>, mpsc::Sender<Bytes>) {
+    let authority = Authority::new();
+    let server = TlsServer::load(authority.server("s", "sip.example.com", 2090)).unwrap();
+    let sockets = bind_sip_all(&[LOCAL.parse().unwrap()], &[]).unwrap().plain.remove(0);
+    let listener = tokio::net::TcpListener::from_std(sockets.tcp).unwrap();
+    let peer = socket::tcp(sockets.addr).await.unwrap();
+    let (stream, remote) = listener.accept().await.unwrap();
+    let flow = Flow { transport: Transport::Tls, local: sockets.addr, remote, conn: 1 };
+    let (events_in, events) = mpsc::channel(8);
+    let (writes, queue) = mpsc::channel(8);
+    let deadlines = StreamDeadlines { handshake, ..StreamDeadlines::default() };
+    #[expect(clippy::disallowed_methods, reason = "in production signalling spawns it")]
+    tokio::spawn(accepted(stream, Line { flow, queue, events: events_in, deadlines }, Some(server)));
+    (peer, events, writes)
+}
+
+async fn next(events: &mut mpsc::Receiver<StreamEvent>) -> StreamEvent {
+    timeout(LONG, events.recv()).await.expect("an event in time").expect("an event")
+}
+
+/// TRN-09: a handshake that does not end in time is given up, and one that has to make room for others at once.
+#[tokio::test]
+async fn a_handshake_has_a_deadline() {
+    let (mut peer, mut events, _writes) = waiting(Duration::from_millis(50)).await;
+    peer.write_all(&[0x16, 3, 1, 2, 0, 1]).await.unwrap();
+    assert!(matches!(next(&mut events).await, StreamEvent::Failed { why, .. } if why.contains("in time")));
+    assert!(matches!(next(&mut events).await, StreamEvent::Closed { .. }));
+    let (_peer, mut events, writes) = waiting(LONG).await;
+    drop(writes);
+    assert!(matches!(next(&mut events).await, StreamEvent::Closed { .. }));
+    let (mut peer, mut events, _writes) = waiting(LONG).await;
+    peer.write_all(b"OPTIONS sip:x SIP/2.0\r\n\r\n").await.unwrap();
+    assert!(matches!(next(&mut events).await, StreamEvent::Failed { .. }), "plain SIP is no handshake");
 }

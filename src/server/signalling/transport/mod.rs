@@ -223,27 +223,4 @@ fn is_keepalive(bytes: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// TRN-05: what keeps a NAT binding open is no message; anything longer or with a word in it may be one.
-    #[test]
-    fn keepalives_are_no_messages() {
-        for bytes in [&b""[..], b"\r\n", b"\r\n\r\n", b"\0\0\0\0", b"\0"] {
-            assert!(is_keepalive(bytes), "{bytes:?}");
-        }
-        for bytes in [&b"BYE "[..], b"\r\n\r\nOPTIONS", b"\0\0\0\0\0"] {
-            assert!(!is_keepalive(bytes), "{bytes:?}");
-        }
-    }
-
-    #[test]
-    fn no_busy_socket_hides_another() {
-        let ready =
-            |turn| first_ready(&[true, false, true], turn, |r| if *r { Poll::Ready(()) } else { Poll::Pending });
-        assert_eq!(ready(0), Poll::Ready((0, ())));
-        assert_eq!(ready(1), Poll::Ready((2, ())));
-        assert_eq!(ready(3), Poll::Ready((0, ())));
-        assert_eq!(first_ready(&[], 1, |(): &()| Poll::Ready(())), Poll::Pending);
-    }
-}
+mod tests;

@@ -14,7 +14,7 @@ use crate::sip::{Flow, Transport as Protocol};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -23,6 +23,8 @@ use tokio::task::JoinSet;
 const STREAM_EVENTS: usize = 1024;
 /// Addresses with a name for TLS: those that the trunks' targets resolve to. Beyond, all are forgotten and told again.
 const MAX_TLS_PEERS: usize = 4096;
+/// Connections that fail are warned of this often at most; the metric counts them all.
+const WARN_EVERY: Duration = Duration::from_secs(1);
 
 pub struct Streams {
     tls: SipTlsSides,
@@ -32,6 +34,7 @@ pub struct Streams {
     events_in: mpsc::Sender<StreamEvent>,
     events: mpsc::Receiver<StreamEvent>,
     notes: Notes,
+    quiet_until: Option<Instant>,
 }
 
 impl Streams {
@@ -45,6 +48,7 @@ impl Streams {
             events_in,
             events,
             notes,
+            quiet_until: None,
         }
     }
 
@@ -65,7 +69,7 @@ impl Streams {
                 return Some(Came::Message(Arrival { flow, bytes, framing: Framing::Stream, names }));
             }
             StreamEvent::Pong { flow } => return Some(Came::Pong(flow)),
-            StreamEvent::Failed { flow, why } => self.notes.stream_failed(flow, &why),
+            StreamEvent::Failed { flow, why } => self.failed(now, flow, &why),
             StreamEvent::Closed { flow } => return Some(Came::Lost(self.closed(now, flow, agent))),
         }
         None
@@ -93,7 +97,7 @@ impl Streams {
     pub fn send(&mut self, now: Instant, flow: Flow, bytes: Bytes, agent: &mut UserAgent) {
         let name = self.name(flow);
         let sent = match self.connections.send(flow, name.as_deref(), bytes.clone()) {
-            Err(SendError::Unknown) => self.dial(flow, bytes),
+            Err(SendError::Unknown) => self.dial(now, flow, bytes),
             sent => sent,
         };
         if sent.is_err() {
@@ -121,12 +125,13 @@ impl Streams {
         self.connections.len()
     }
 
-    fn dial(&mut self, flow: Flow, bytes: Bytes) -> Result<(), SendError> {
+    fn dial(&mut self, now: Instant, flow: Flow, bytes: Bytes) -> Result<(), SendError> {
         let tls = match flow.transport {
             Protocol::Tls => match self.tls_peers.get(&flow.remote) {
                 Some(peer) => Some((self.tls.client.clone(), peer.clone())),
                 None => {
-                    self.notes.stream_failed(
+                    self.failed(
+                        now,
                         flow,
                         "no name to check its certificate against: the peer must open the connection",
                     );
@@ -146,6 +151,15 @@ impl Streams {
     fn name(&self, flow: Flow) -> Option<String> {
         let peer = self.tls_peers.get(&flow.remote).filter(|_| flow.transport == Protocol::Tls)?;
         Some(peer.policy.server_name.clone().unwrap_or_else(|| peer.name.clone()))
+    }
+
+    /// Whoever fails a thousand handshakes a second does not fill the log.
+    fn failed(&mut self, now: Instant, flow: Flow, why: &str) {
+        let loud = self.quiet_until.is_none_or(|until| until <= now);
+        if loud {
+            self.quiet_until = Some(now + WARN_EVERY);
+        }
+        self.notes.stream_failed(flow, why, loud);
     }
 
     fn line(&self, flow: Flow, queue: mpsc::Receiver<Bytes>) -> Line {

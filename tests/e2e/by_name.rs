@@ -1,0 +1,106 @@
+//! `voxtrunk call` as a library: the phone finds the server by DNS, and calls it by TLS, or not at all.
+
+use crate::certificates::{Authority, SERVER_NAME};
+use crate::world::{World, plan};
+use hickory_resolver::proto::op::{Message, ResponseCode};
+use hickory_resolver::proto::rr::rdata::{A, NAPTR, SRV};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use tokio::net::UdpSocket;
+use voxtrunk::config::settings::Network;
+use voxtrunk::phone::{CallOptions, Report, Step, place_call};
+use voxtrunk::trunk::TlsPolicy;
+
+fn name(text: &str) -> Name {
+    Name::from_utf8(text).unwrap()
+}
+
+/// A DNS server that says of `sip.example.com`: TLS at `tls`, found by NAPTR and SRV.
+async fn dns(tls: SocketAddr) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = socket.local_addr().unwrap();
+    let IpAddr::V4(ip) = tls.ip() else { unreachable!("own_ip is IPv4") };
+    tokio::spawn(async move {
+        let mut buffer = [0; 4096];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+            let request = Message::from_vec(&buffer[..length]).unwrap();
+            let query = request.queries[0].clone();
+            let asked = query.name().clone();
+            let found = match (asked.to_ascii().to_ascii_lowercase().trim_end_matches('.'), query.query_type()) {
+                (SERVER_NAME, RecordType::NAPTR) => {
+                    let [flags, service] = [b"s".to_vec(), b"SIPS+D2T".to_vec()].map(Vec::into_boxed_slice);
+                    let to = name("_sips._tcp.example.com.");
+                    Some(RData::NAPTR(NAPTR::new(1, 1, flags, service, Box::default(), to)))
+                }
+                ("_sips._tcp.example.com" | "_sips._tcp.sip.example.com", RecordType::SRV) => {
+                    Some(RData::SRV(SRV::new(1, 1, tls.port(), name("sbc7.example.net."))))
+                }
+                ("sbc7.example.net", RecordType::A) => Some(RData::A(A(ip))),
+                _ => None,
+            };
+            let mut response = Message::response(request.metadata.id, request.metadata.op_code);
+            response.add_query(query);
+            match found {
+                Some(data) => drop(response.add_answer(Record::from_rdata(asked, 60, data))),
+                None => response.metadata.response_code = ResponseCode::NXDomain,
+            }
+            socket.send_to(&response.to_vec().unwrap(), from).await.unwrap();
+        }
+    });
+    at
+}
+
+async fn call(target: String, tls: TlsPolicy, dns_server: Option<SocketAddr>) -> Result<Report, String> {
+    let wait = Step::AwaitAgentSilence { ms: 300, timeout: Duration::from_secs(10) };
+    let hangup_after = Some(Duration::from_secs(2));
+    let options = CallOptions { tls, dns_server, steps: vec![wait], hangup_after, ..CallOptions::new(target) };
+    place_call(options, std::future::pending(), |_| {}).await.map(|(report, _)| report)
+}
+
+async fn world(authority: &Authority) -> World {
+    World::new(vec![plan("1000", "")], |s| {
+        s.sip.peers = vec![Network::parse("127.0.0.0/8").unwrap()];
+        authority.listen(s);
+    })
+    .await
+}
+
+/// TRN-13, TRN-07: the phone asks NAPTR, SRV and A, and checks the certificate for the name that was dialled, which is neither the
+/// SRV target nor the address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_phone_finds_the_server_by_name() {
+    let authority = Authority::new();
+    let world = world(&authority).await;
+    let dns = dns(world.sip_tls()).await;
+    let policy = TlsPolicy { ca_file: Some(authority.ca.clone()), ..TlsPolicy::default() };
+    for target in [format!("sip:1000@{SERVER_NAME}"), format!("sip:1000@{SERVER_NAME};transport=tls")] {
+        let report = call(target, policy.clone(), Some(dns)).await.unwrap();
+        assert!(report.answered_ms.is_some() && report.trouble.is_none(), "{report:?}");
+    }
+    let why = call("sip:1000@nowhere.example.com".into(), policy, Some(dns)).await.unwrap_err();
+    assert!(why.contains("nowhere.example.com") && why.contains("DNS"), "{why}");
+    assert_eq!(world.stop().await.len(), 2);
+}
+
+/// TRN-07: a name or authority that is wrong ends the call before it begins, with what to do; the name can be given apart from the
+/// address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_phone_calls_nobody_else() {
+    let authority = Authority::new();
+    let world = world(&authority).await;
+    let target = format!("sip:1000@{};transport=tls", world.sip_tls());
+    let policy = TlsPolicy { ca_file: Some(authority.ca.clone()), ..TlsPolicy::default() };
+    let named = TlsPolicy { server_name: Some(SERVER_NAME.into()), ..policy.clone() };
+    let report = call(target.clone(), named.clone(), None).await.unwrap();
+    assert!(report.answered_ms.is_some(), "{report:?}");
+    let other = TlsPolicy { server_name: Some("other.example.com".into()), ..policy.clone() };
+    let strange = TlsPolicy { ca_file: Some(Authority::new().ca.clone()), ..named.clone() };
+    for (policy, advice) in [(policy, "server_name"), (other, "server_name"), (strange, "ca_file")] {
+        let why = call(target.clone(), policy, None).await.unwrap_err();
+        assert!(why.contains(advice), "{why}");
+    }
+    let plain = format!("sip:1000@{};transport=tls", world.sip());
+    assert!(call(plain, named, None).await.is_err(), "the plain port has no TLS");
+    assert_eq!(world.stop().await.len(), 1);
+}
