@@ -83,10 +83,16 @@ pub(crate) enum Timer {
     ReliableRepeat,
     /// Core: no PRACK for it.
     ReliableLimit,
+    /// Core: our call was not answered for as long as its owner wants to wait.
+    RingLimit,
+    /// Core: the next try of our INVITE is due (RFC 3261 §8.1.3.5).
+    InviteAgain,
 }
 
 /// Every timer of the core, so that an ending session can stop them all.
-pub(crate) const SESSION_TIMERS: [Timer; 14] = [
+pub(crate) const SESSION_TIMERS: [Timer; 16] = [
+    Timer::RingLimit,
+    Timer::InviteAgain,
     Timer::OkRepeat,
     Timer::OkLimit,
     Timer::RingRepeat,

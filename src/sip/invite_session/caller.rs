@@ -1,14 +1,15 @@
 //! Caller: from our INVITE to the ACK of its 2xx (RFC 3261 §13.2), CANCEL (§9.1), forks (§13.2.2.4).
 
-use super::{Outgoing, Phase, Session, causes, sdp_body};
+use super::{Attempt, Outgoing, Phase, Session, causes, sdp_body};
 use crate::sip::Flow;
 use crate::sip::dialog::{Dialog, peer_tag};
 use crate::sip::headers::{Name, Reason};
 use crate::sip::message::{Builder, Message, Method};
 use crate::sip::session_timer;
 use crate::sip::timers::Timer;
-use crate::sip::transaction::Purpose;
+use crate::sip::transaction::{Purpose, Sent};
 use crate::sip::user_agent::core::{Core, reason_value};
+use crate::sip::user_agent::way::Way;
 use crate::sip::user_agent::{NewInvite, SessionEnd, UaEvent};
 use bytes::Bytes;
 use std::time::Instant;
@@ -25,21 +26,59 @@ pub(super) struct SentAck {
     bytes: Bytes,
 }
 
+/// An early dialog of our INVITE (EAR-05).
+#[derive(Debug)]
+pub(super) struct Early {
+    pub tag: String,
+    pub sdp: Option<Bytes>,
+}
+
+impl Outgoing {
+    /// Takes a provisional response: its early dialog, and the SDP that the owner should go by from now on, if it is news.
+    ///
+    /// The early dialog that spoke last has the media; one that spoke before is not heard again by saying the same. A 199 ends one
+    /// (RFC 6228): the media go back to the one before.
+    fn early_media(&mut self, message: &Message, status: u16) -> Option<Bytes> {
+        let Some(tag) = peer_tag(message) else { return message.sdp() };
+        let at = self.early.iter().position(|early| early.tag == tag);
+        if status == 199 {
+            self.early.retain(|early| early.tag != tag);
+            self.media.take_if(|media| *media == tag)?;
+            let last = self.early.iter().rev().find(|early| early.sdp.is_some())?;
+            self.media = Some(last.tag.clone());
+            return last.sdp.clone();
+        }
+        let at = match at {
+            Some(at) => at,
+            None if status > 100 && self.early.len() < MOST_FORKS => {
+                self.early.push(Early { tag: tag.clone(), sdp: None });
+                self.early.len() - 1
+            }
+            None => return None,
+        };
+        let (early, sdp) = (self.early.get_mut(at)?, message.sdp()?);
+        let old = early.sdp.as_ref() == Some(&sdp) && self.media.as_ref() != Some(&tag);
+        early.sdp = Some(sdp.clone());
+        if old {
+            return None;
+        }
+        self.media = Some(tag);
+        Some(sdp)
+    }
+}
+
 impl Session {
     /// Places a call. `None`: refused at once (transport not in use, too many sessions); `Ended` was told.
     pub fn calling(core: &mut Core, now: Instant, new: NewInvite) -> Option<Session> {
-        let NewInvite { session: id, trunk, flows, target, from, sdp, headers, ring_limit: _ } = new;
-        let Some(flow) = flows.first().copied() else {
+        let NewInvite { session: id, trunk, flows, target, from, sdp, headers, ring_limit } = new;
+        let way = Way::new(core, now, trunk, &flows).filter(|_| core.live < core.config.max_sessions);
+        let Some(mut way) = way else {
             let end = SessionEnd::Failed { status: 503, reason: Vec::new() };
             core.event(UaEvent::Ended { session: id, end });
             return None;
         };
-        if core.advertised(trunk, flow).is_none() || core.live >= core.config.max_sessions {
-            let end = SessionEnd::Failed { status: 503, reason: Vec::new() };
-            core.event(UaEvent::Ended { session: id, end });
-            return None;
-        }
-        let (branch, via) = core.via(trunk, flow);
+        let flow = way.flow();
+        let (mut branch, via) = core.via(trunk, flow);
         let (tag, call_id, cseq) =
             (core.random.token(), core.random.token() + &core.random.token(), core.random.cseq());
         let to = target.as_str();
@@ -67,13 +106,26 @@ impl Session {
         if let Some((content_type, body)) = sdp_body(sdp.as_ref()) {
             invite = invite.body(content_type, body);
         }
-        let invite = invite.build();
-        let out = Outgoing { early: Vec::new(), provisional: false, hangup: None, cancelled: false };
+        let mut invite = invite.build();
+        if way.fit(core, trunk, invite.as_bytes().len()) {
+            let contact = [(Name::Contact, core.contact(trunk, way.flow()))];
+            (branch, invite) = core.again(trunk, way.flow(), &invite, (None, cseq), &contact);
+        }
+        let (flow, hosts) = (way.flow(), way.hosts.clone());
+        let out = Outgoing {
+            early: Vec::new(),
+            media: None,
+            attempt: Attempt::new(way, target),
+            unanswered: false,
+            provisional: false,
+            hangup: None,
+            cancelled: false,
+        };
         let mut session = Session::new(id, trunk, call_id, tag, Phase::Calling(Box::new(out)), None);
-        session.own_invite = Some(invite.clone());
-        session.open_clients = 1;
+        session.hosts = hosts;
         core.live += 1;
-        session.invite_tx = Some(core.store.start(&mut core.io, now, flow, branch, invite, id, Purpose::Invite));
+        session.transmit_invite(core, now, flow, branch, invite);
+        core.start(now, id, Timer::RingLimit, ring_limit);
         Some(session)
     }
 
@@ -81,9 +133,9 @@ impl Session {
         &mut self,
         core: &mut Core,
         now: Instant,
-        flow: Flow,
+        (flow, status): (Flow, u16),
         message: &Message,
-        status: u16,
+        sent: &Sent,
     ) {
         let calling = matches!(self.phase, Phase::Calling(_));
         if calling && (101..200).contains(&status) && !self.take_provisional(core, now, flow, message) {
@@ -92,21 +144,20 @@ impl Session {
         match (&mut self.phase, status) {
             (Phase::Calling(out), 100..=199) => {
                 out.provisional = true;
-                if let Some(tag) = peer_tag(message)
-                    && out.early.len() < MOST_FORKS
-                    && !out.early.contains(&tag)
-                {
-                    out.early.push(tag);
-                }
+                let sdp = out.early_media(message, status);
                 if out.hangup.is_some() {
                     self.try_cancel(core, now);
                 } else if status > 100 {
-                    core.event(UaEvent::Progress { session: self.id, status, sdp: message.sdp() });
+                    core.event(UaEvent::Progress { session: self.id, status, sdp });
                 }
             }
             (Phase::Calling(_), 200..=299) => self.first_ok(core, now, flow, message),
             (_, 200..=299) => self.further_ok(core, now, flow, message),
-            (Phase::Calling(_), _) => self.invite_refused(core, now, status, message.reasons()),
+            (Phase::Calling(_), _) => {
+                if self.invite_refusal(core, now, status, message, sent) {
+                    self.invite_refused(core, now, status, message.reasons());
+                }
+            }
             // 1xx of other branches after the 2xx; the final response to our CANCEL after the end.
             _ => {}
         }
@@ -114,9 +165,11 @@ impl Session {
 
     fn first_ok(&mut self, core: &mut Core, now: Instant, flow: Flow, message: &Message) {
         core.stop(self.id, Timer::CancelLimit);
-        let wish = match &mut self.phase {
-            Phase::Calling(out) => out.hangup.take(),
-            _ => None,
+        core.stop(self.id, Timer::RingLimit);
+        let given_up = self.given_up();
+        let (wish, early) = match &mut self.phase {
+            Phase::Calling(out) => (out.hangup.take(), std::mem::take(&mut out.early)),
+            _ => (None, Vec::new()),
         };
         let dialog = self.own_invite.as_ref().and_then(|invite| Dialog::caller(self.trunk, invite, message, flow));
         let Some(mut dialog) = dialog else {
@@ -124,7 +177,9 @@ impl Session {
             return self.finish(core, now, SessionEnd::Failed { status: 502, reason: Vec::new() });
         };
         let cseq = dialog.local_cseq;
-        let sdp = self.carry_on(&mut dialog, message.sdp());
+        // Some send the answer in a provisional response only, though it was no reliable one.
+        let early = early.into_iter().find(|early| early.tag == dialog.remote_tag).and_then(|early| early.sdp);
+        let sdp = self.carry_on(&mut dialog, message.sdp()).or(early);
         self.dialog = Some(dialog);
         self.phase = Phase::Established;
         self.timer_agreed(core, now, message);
@@ -141,7 +196,7 @@ impl Session {
             // TXN-10: the 2xx crossed our CANCEL.
             Some(reason) => {
                 self.bye(core, now, reason.as_ref());
-                self.finish(core, now, SessionEnd::Local);
+                self.finish(core, now, given_up);
             }
             None => core.event(UaEvent::Answered { session: self.id, sdp, response: message.clone() }),
         }
@@ -170,15 +225,6 @@ impl Session {
         if own.is_some() {
             self.dialog = own;
         }
-    }
-
-    pub(super) fn invite_refused(&mut self, core: &mut Core, now: Instant, status: u16, reason: Vec<Reason>) {
-        let Phase::Calling(out) = &self.phase else { return };
-        let end = match out.hangup {
-            Some(_) => SessionEnd::Local,
-            None => SessionEnd::Failed { status, reason },
-        };
-        self.finish(core, now, end);
     }
 
     /// CANCEL, once and only after a 1xx (§9.1); its time limit is for the INVITE.

@@ -10,6 +10,11 @@ pub(super) fn normal() -> Reason {
     q850(16, "Normal call clearing")
 }
 
+/// Our call was not answered in time.
+pub(super) fn no_answer() -> Reason {
+    q850(19, "No answer")
+}
+
 /// No ACK for our 2xx within 64*T1.
 pub(super) fn no_ack() -> Reason {
     q850(102, "No ACK")

@@ -1,5 +1,6 @@
 //! One INVITE session, callee or caller, from the INVITE to the last response of its BYE (RFC 3261 §9, §12–15, RFC 5407).
 //!
+//! `attempt`: the tries of our INVITE: challenges, next flow, redirections. `challenged`: challenges in its dialog.
 //! `callee`: INVITE to ACK. `reliable`: its provisional responses with PRACK. `caller`: INVITE to 2xx, CANCEL, forks. `early`: PRACK and
 //! early dialogs of it. `in_dialog`: requests of the peer, INFO. `reinvite`: re-INVITE and UPDATE, both ways. `refresh`: the session
 //! timer. `refer`: our REFER and its NOTIFYs. `referred`: those of the peer. `identity`: who the peer says it is. `causes`: why we hang up.
@@ -7,9 +8,11 @@
 //!
 //! `Ended` is told once, on the way into `Mortal`; what follows is only answers and ACKs until the last client transaction is gone.
 
+mod attempt;
 mod callee;
 mod caller;
 pub(crate) mod causes;
+mod challenged;
 mod early;
 mod identity;
 mod in_dialog;
@@ -20,6 +23,7 @@ mod reinvite;
 mod reliable;
 
 use super::dialog::Dialog;
+use super::digest::client::Answered;
 use super::headers::{Name, Reason};
 use super::message::{Message, Method};
 use super::replaces::Replaces;
@@ -28,9 +32,10 @@ use super::transaction::{Purpose, Sent};
 use super::user_agent::core::{Core, reason_value};
 use super::user_agent::{SessionEnd, SessionId, UaEvent};
 use super::{Flow, TrunkId};
+use attempt::Attempt;
 use bytes::Bytes;
 use callee::PendingOk;
-use caller::SentAck;
+use caller::{Early, SentAck};
 use early::EarlyDialog;
 use identity::Identity;
 use refer::Refer;
@@ -63,8 +68,13 @@ enum Phase {
 /// A call of ours before its 2xx.
 #[derive(Debug)]
 struct Outgoing {
-    /// Tags of the early dialogs.
-    early: Vec<String>,
+    /// The early dialogs of this try.
+    early: Vec<Early>,
+    /// Tag of the one whose SDP was told last: early media is its (EAR-05).
+    media: Option<String>,
+    attempt: Attempt,
+    /// The owner's limit passed without an answer.
+    unanswered: bool,
     /// A 1xx came: CANCEL may be sent (§9.1).
     provisional: bool,
     hangup: Option<Option<Reason>>,
@@ -104,6 +114,10 @@ pub(crate) struct Session {
     identity: Option<Identity>,
     /// The session that this one takes over when it is accepted.
     replaces: Option<SessionId>,
+    /// Hosts that our call was sent to by its owner; empty for a call of the peer: none of its challenges is answered (AUT-04).
+    hosts: Vec<IpAddr>,
+    /// What was answered for in-dialog requests under way, by their transaction.
+    challenged: Vec<(u64, Answered)>,
     open_clients: usize,
     open_servers: usize,
 }
@@ -139,6 +153,8 @@ impl Session {
             referred: None,
             identity: None,
             replaces: None,
+            hosts: Vec::new(),
+            challenged: Vec::new(),
             open_clients: 0,
             open_servers: 0,
         }
@@ -183,7 +199,7 @@ impl Session {
     pub fn is_peer(&self, tag: &str) -> bool {
         match (&self.dialog, &self.phase) {
             (Some(dialog), _) => dialog.remote_tag == tag,
-            (None, Phase::Calling(out)) => out.early.iter().any(|early| early == tag),
+            (None, Phase::Calling(out)) => out.early.iter().any(|early| early.tag == tag),
             (None, _) => false,
         }
     }
@@ -209,7 +225,9 @@ impl Session {
         if self.invite_tx == Some(tx) {
             self.invite_tx = None;
         }
-        if purpose == Purpose::Invite {
+        self.challenged.retain(|(challenged, _)| *challenged != tx);
+        // Before a 2xx there may be another try of it.
+        if purpose == Purpose::Invite && !matches!(self.phase, Phase::Calling(_)) {
             self.own_invite = None;
         }
     }
@@ -298,6 +316,10 @@ impl Session {
             Phase::Calling(out) => {
                 out.hangup = Some(out.hangup.take().flatten().or(reason));
                 self.try_cancel(core, now);
+                if core.is_running(self.id, Timer::InviteAgain) {
+                    // Between two tries there is nothing to cancel.
+                    self.finish(core, now, SessionEnd::Local);
+                }
             }
             Phase::Established => {
                 self.ack_without_answer(core, now);
@@ -315,13 +337,16 @@ impl Session {
         of: (Purpose, u64),
         flow: Flow,
         message: &Message,
-        _sent: &Sent,
+        sent: &Sent,
     ) {
         let Some(status) = message.status() else { return };
         // The first final response to the INVITE or re-INVITE that is under way, not a copy of an older one.
         let first = status >= 200 && self.invite_tx.take_if(|tx| *tx == of.1).is_some();
+        if matches!(status, 401 | 407) && self.answer_challenge(core, now, of, message, sent) {
+            return;
+        }
         match of.0 {
-            Purpose::Invite => self.invite_response(core, now, flow, message, status),
+            Purpose::Invite => self.invite_response(core, now, (flow, status), message, sent),
             Purpose::Reinvite => self.reinvite_response(core, now, flow, message, (status, first)),
             Purpose::Refer => self.refer_response(core, now, message, status),
             Purpose::Update => self.update_response(core, now, flow, message, of.1),
@@ -335,10 +360,10 @@ impl Session {
     }
 
     /// A request of ours got no final response.
-    pub fn failed(&mut self, core: &mut Core, now: Instant, of: (Purpose, u64), status: u16, _sent: &Sent) {
+    pub fn failed(&mut self, core: &mut Core, now: Instant, of: (Purpose, u64), status: u16) {
         self.invite_tx.take_if(|tx| *tx == of.1);
         match of.0 {
-            Purpose::Invite => self.invite_refused(core, now, status, Vec::new()),
+            Purpose::Invite => self.invite_failed(core, now, status),
             Purpose::Reinvite | Purpose::Info | Purpose::Update => self.lost_peer(core, now, status, Vec::new()),
             Purpose::Notify => self.notify_failed(core),
             Purpose::Refer => {
@@ -356,12 +381,15 @@ impl Session {
             Timer::OkLimit => self.no_ack(core, now),
             Timer::RingRepeat => self.repeat_ring(core, now),
             Timer::Glare => self.try_reinvite(core, now),
+            Timer::RingLimit => self.ring_over(core, now),
+            Timer::InviteAgain => self.invite_again(core, now, None, &[]),
             Timer::ReinviteLimit => self.lost_peer(core, now, 408, Vec::new()),
             Timer::CancelLimit => {
                 if let Some(tx) = self.invite_tx.take() {
                     core.store.abandon(&mut core.io, now, tx);
                 }
-                self.finish(core, now, SessionEnd::Local);
+                let end = self.given_up();
+                self.finish(core, now, end);
             }
             Timer::AnswerLimit => self.hangup(core, now, None),
             Timer::ReferNotify => self.refer_overdue(core),

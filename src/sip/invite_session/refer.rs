@@ -54,6 +54,13 @@ impl Session {
         }
     }
 
+    /// Our REFER goes on as another request: its number names the subscription (RFC 3515 §2.4.6).
+    pub(super) fn refer_goes_on(&mut self, old: u32, new: u32) {
+        if let Some(refer) = self.refer.as_mut().filter(|refer| refer.cseq == old) {
+            refer.cseq = new;
+        }
+    }
+
     fn tell_refer(&self, core: &mut Core, outcome: ReferOutcome) {
         core.event(UaEvent::Refer { session: self.id, outcome });
     }

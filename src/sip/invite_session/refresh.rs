@@ -132,6 +132,13 @@ impl Session {
         self.refresh.update = sent.map(|(tx, _)| tx);
     }
 
+    /// An UPDATE of ours goes on in another transaction.
+    pub(super) fn update_goes_on(&mut self, old: u64, new: u64) {
+        if self.refresh.update == Some(old) {
+            self.refresh.update = Some(new);
+        }
+    }
+
     pub(super) fn update_response(&mut self, core: &mut Core, now: Instant, flow: Flow, message: &Message, tx: u64) {
         let Some(status @ 200..) = message.status() else { return };
         if self.refresh.update.take_if(|update| *update == tx).is_none() || matches!(self.phase, Phase::Mortal) {

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// An own re-INVITE is given up after so many 491.
 const MOST_GLARES: u8 = 8;
+/// The longest Retry-After that is waited for.
+const LONGEST_BUSY_SECS: u32 = 32;
 /// A peer that said 1xx to a re-INVITE and nothing more is lost.
 const REINVITE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -230,6 +232,7 @@ impl Session {
         match status {
             200..=299 => self.reinvite_ok(core, now, flow, message, (status, cseq.number)),
             491 => self.glare(core, now),
+            500 if message.value(&Name::RetryAfter).is_some() => self.peer_is_busy(core, now, message),
             408 | 481 => self.lost_peer(core, now, status, message.reasons()),
             422 if self.own_reinvite.is_some() && self.timer_raised(message) => self.try_reinvite(core, now),
             _ => self.reinvite_refused(core, now, status),
@@ -277,6 +280,18 @@ impl Session {
             false => core.random.back_off(0, 2_000),
         };
         core.start(now, self.id, Timer::Glare, back_off);
+    }
+
+    /// TXN-13: 500 with Retry-After: the peer has an INVITE of ours or its own to end first (§14.2).
+    fn peer_is_busy(&mut self, core: &mut Core, now: Instant, message: &Message) {
+        let after = message.seconds(&Name::RetryAfter).and_then(Result::ok).filter(|secs| *secs <= LONGEST_BUSY_SECS);
+        match (&mut self.own_reinvite, after) {
+            (Some(own), Some(after)) if own.glares < MOST_GLARES => {
+                own.glares += 1;
+                core.start(now, self.id, Timer::Glare, Duration::from_secs(after.into()));
+            }
+            _ => self.reinvite_refused(core, now, 500),
+        }
     }
 
     /// DLG-11: the session stays as it was, its timer too.

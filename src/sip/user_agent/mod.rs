@@ -217,8 +217,8 @@ impl UserAgent {
                 Notice::Response { session, purpose, tx, flow, message, sent } => {
                     self.with(session, |s, core| s.response(core, now, (purpose, tx), flow, &message, &sent));
                 }
-                Notice::ClientFailed { session, purpose, tx, status, sent } => {
-                    self.with(session, |s, core| s.failed(core, now, (purpose, tx), status, &sent));
+                Notice::ClientFailed { session, purpose, tx, status } => {
+                    self.with(session, |s, core| s.failed(core, now, (purpose, tx), status));
                 }
                 Notice::ClientGone { session, purpose, tx } => self.with(session, |s, _| s.client_gone(purpose, tx)),
                 Notice::ServerFailed { session, tx } => self.with(session, |s, core| s.server_failed(core, now, tx)),

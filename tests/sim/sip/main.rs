@@ -1,7 +1,7 @@
 //! The SIP user agent in virtual time: no sockets, no sleeps.
 //!
 //! One user agent against messages written by hand, exact times: `transactions`, `callee`, `caller`, `dialogs`, `reinvites`, `rfc5407`,
-//! `transfer`, `session_timer`, `reliable`, `replacing`, `referred`, `capabilities`.
+//! `transfer`, `session_timer`, `reliable`, `replacing`, `referred`, `capabilities`, `calling`.
 //! `requests`: ours outside of dialogs. `registering`: the registration machine against a scripted registrar. `resolving`: RFC 3263
 //! against scripted zones.
 //! `torture`: RFC 4475 at the user agent. `network`: two user agents joined by a bad network, many seeds. `programs`: random
@@ -9,6 +9,7 @@
 
 mod callee;
 mod caller;
+mod calling;
 mod capabilities;
 mod dialogs;
 mod hour;

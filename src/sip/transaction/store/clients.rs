@@ -108,10 +108,7 @@ impl Store {
                 }
                 Action::Start(timer, after) => io.timers.set(Owner::Client(id), timer, now + after),
                 Action::Stop(timer) => io.timers.stop(Owner::Client(id), timer),
-                Action::Fail(status) => {
-                    let sent = Sent { request: tx.request.clone(), flow: tx.flow };
-                    io.notices.push_back(Notice::ClientFailed { session, purpose, tx: id, status, sent });
-                }
+                Action::Fail(status) => io.notices.push_back(Notice::ClientFailed { session, purpose, tx: id, status }),
                 Action::Terminate => self.forget_client(io, id),
             }
         }

@@ -61,7 +61,6 @@ pub(crate) enum Notice {
         purpose: Purpose,
         tx: u64,
         status: u16,
-        sent: Sent,
     },
     /// The client transaction is forgotten.
     ClientGone {
