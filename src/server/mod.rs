@@ -6,7 +6,7 @@
 //! | `media_worker/` | plain threads with a 5 ms tick that own the calls |
 //! | `gate`, `bucket` | what may be parsed at all |
 //! | `trunks` | the trunks as the parts use them |
-//! | `probe` | whether a target is there |
+//! | `targets`, `probe` | where requests of ours go, and who is there |
 //! | `load`, `refusals` | whether this machine keeps up; one record an INVITE, even in a flood |
 //! | `admission` | whether a new call may come in |
 //! | `outbound` | where calls of ours go, and as whom |
@@ -31,14 +31,15 @@ mod outbound;
 mod probe;
 mod providers;
 mod refusals;
-mod rules;
 mod shutdown;
 mod signalling;
+mod targets;
 mod tls;
 mod trunks;
 
 use crate::config::book::Book;
 use crate::config::settings::Settings;
+use crate::net::dns::Dns;
 use crate::net::listen::{SipSockets, bind_http, bind_sip_all};
 use crate::net::rtp_port::RtpPorts;
 use crate::net::tls::SipTlsSides;
@@ -46,7 +47,7 @@ use crate::net::{clock, entropy};
 use crate::observe::http::{self, Health};
 use crate::observe::metrics::Metrics;
 use crate::observe::records::{RecordSender, records};
-use crate::observe::trunks::TrunkBoard;
+use crate::observe::trunks::{TrunkBoard, TrunkState};
 use crate::realtime_sim::Sim;
 use crate::sip::Transport;
 use crate::sip::user_agent::{UaConfig, UaCounts, UserAgent};
@@ -83,6 +84,7 @@ pub struct Server {
     metrics_addr: Option<SocketAddr>,
     metrics: Metrics,
     health: Health,
+    board: TrunkBoard,
     settings: Arc<Settings>,
     requests: mpsc::Sender<Request>,
     calls: watch::Receiver<usize>,
@@ -112,6 +114,8 @@ pub struct Counts {
     /// Sessions open in the embedded Realtime server.
     pub realtime_sessions: usize,
     pub user_agent: UaCounts,
+    /// Registrations of ours that are not over.
+    pub registrations: usize,
     /// Datagrams and connections dropped because of their source.
     pub foreign: u64,
     /// Calls (or ticks) that panicked.
@@ -175,7 +179,8 @@ impl Server {
         let parts = Parts {
             user_agent: user_agent(&settings, &trunks, random.random()),
             trunks,
-            board,
+            dns: dns(&settings)?,
+            board: board.clone(),
             ports: ports(&settings, sip, random.random()),
             transport: transport(sockets, tls.clone(), &notes)?,
             numbers: Arc::new(numbers),
@@ -197,6 +202,7 @@ impl Server {
             metrics_addr,
             metrics,
             health,
+            board,
             settings,
             requests,
             calls,
@@ -280,10 +286,16 @@ impl Server {
             sockets: sum(|s| s.sockets.load(Ordering::Relaxed) as u64) as usize,
             realtime_sessions: self.sim.as_ref().map_or(0, Sim::sessions),
             user_agent: signalling.user_agent,
+            registrations: signalling.registrations,
             foreign: signalling.foreign,
             panics: sum(|s| s.panics.load(Ordering::Relaxed)),
             rtp_send_errors: sum(|s| s.rtp_send_errors.load(Ordering::Relaxed)),
         }
+    }
+
+    /// What the trunks are doing, as of about a second ago.
+    pub fn trunks(&self) -> Vec<TrunkState> {
+        self.board.read()
     }
 
     /// The embedded Realtime server, if a provider uses it.
@@ -306,6 +318,14 @@ fn reachable(listening: &Listening) -> Listening {
         all.extend(plain.map(|(_, at)| (Transport::Tls, *at)));
     }
     all
+}
+
+/// Without any server there is still /etc/hosts, and targets may be addresses.
+fn dns(settings: &Settings) -> Result<Dns, String> {
+    Dns::new(settings.sip.dns_server).or_else(|why| {
+        tracing::warn!(why, "no DNS");
+        Dns::new(Some(SocketAddr::from(([127, 0, 0, 1], 53))))
+    })
 }
 
 fn user_agent(settings: &Settings, trunks: &Trunks, seed: u64) -> UserAgent {

@@ -6,6 +6,7 @@ use crate::observe::cdr::Cdr;
 use crate::observe::events;
 use crate::observe::metrics::Metrics;
 use crate::sip::Flow;
+use crate::sip::registration::RegistrationState;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,6 +107,30 @@ impl Notes {
         match shut {
             Some(gate) => tracing::warn!(gate, cpu_percent, "too busy: no new calls for now"),
             None => tracing::info!(cpu_percent, "new calls are taken again"),
+        }
+    }
+
+    /// A target's name has no address.
+    pub fn target_unknown(&self, trunk: &str, why: &str) {
+        tracing::warn!(trunk, why, "a target has no address");
+    }
+
+    /// A target answers OPTIONS again, or no longer.
+    pub fn target_turned(&self, trunk: &str, target: SocketAddr, up: bool, status: u16) {
+        self.metrics.trunk_target_up(trunk, &target.to_string(), up);
+        match up {
+            true => tracing::info!(trunk, %target, status, "target is up"),
+            false => tracing::warn!(trunk, %target, status, "target is down: calls go to the next one"),
+        }
+    }
+
+    /// A registration has another state.
+    pub fn registration(&self, trunk: &str, state: RegistrationState, trouble: Option<&str>) {
+        self.metrics.trunk_registered(trunk, state == RegistrationState::Registered);
+        let state = state.label();
+        match trouble {
+            None => tracing::info!(trunk, state, "registration"),
+            Some(trouble) => tracing::warn!(trunk, state, trouble, "registration"),
         }
     }
 

@@ -11,8 +11,9 @@ use tokio::time::{sleep_until, timeout};
 
 /// From "end every call" to all of them ended: BYE, goodbye tone, records.
 const CLOSE: Duration = Duration::from_secs(2);
-/// For the answers to our BYEs.
+/// For the answers to our BYEs, and to the REGISTERs that take registrations back.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
+const LAST_REGISTERS: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(20);
 /// For threads and tasks, which have nothing left to do.
 const JOIN: Duration = Duration::from_secs(2);
@@ -41,9 +42,13 @@ impl Server {
     /// Ends every call, then every task and thread. Returns what was there at the end: all zero, or a leak.
     pub async fn stop(mut self) -> Counts {
         self.close_all().await;
-        let deadline = clock::now() + LAST_ANSWERS;
+        let asked = clock::now();
         let mut counts = self.counts().await;
-        while counts.user_agent.sessions + counts.sockets + counts.jobs > 0 && clock::now() < deadline {
+        while counts.user_agent.sessions + counts.sockets + counts.jobs + counts.registrations > 0 {
+            let limit = if counts.registrations > 0 { LAST_REGISTERS } else { LAST_ANSWERS };
+            if clock::now() >= asked + limit {
+                break;
+            }
             sleep_until((clock::now() + POLL).into()).await;
             counts = self.counts().await;
         }

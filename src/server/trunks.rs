@@ -1,7 +1,6 @@
 //! The trunks of the settings as the running server uses them: what the user agent, the gate and a call are told of each.
 
 use super::gate::Share;
-use super::rules::Identifier;
 use crate::config::settings::{MediaSettings, Settings};
 use crate::rtp::receiver::SourcePolicy;
 use crate::sip::headers::Name;
@@ -9,7 +8,8 @@ use crate::sip::offer_answer::LocalMedia;
 use crate::sip::uri::Uri;
 use crate::sip::user_agent::UaTrunk;
 use crate::sip::{Flow, Transport, TrunkId};
-use crate::trunk::{Trunk, TrunkKind, TrunkLimits};
+use crate::trunk::identify::Identifier;
+use crate::trunk::{TlsPolicy, Trunk, TrunkKind, TrunkLimits};
 use rand::Rng;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -34,12 +34,14 @@ pub struct ReadyTrunk {
     pub trunk: Arc<Trunk>,
     /// AUT-06: random where we register.
     pub contact_user: String,
+    pub tls: Arc<TlsPolicy>,
 }
 
 impl Trunks {
     pub fn new(settings: &Arc<Settings>, listening: Listening, random: &mut impl Rng) -> Trunks {
         let ready = |trunk: &Trunk| ReadyTrunk {
             trunk: Arc::new(trunk.clone()),
+            tls: Arc::new(trunk.tls.clone()),
             contact_user: match trunk.kind {
                 TrunkKind::Static => CONTACT_USER.to_owned(),
                 TrunkKind::Register(_) => format!("{:016x}", random.random::<u64>()),
@@ -137,14 +139,6 @@ impl Trunks {
                 &ready.contact_user,
             )
         }
-    }
-
-    /// Where requests of ours leave from: the listening address of that transport and family, or none.
-    pub fn flow(&self, trunk: TrunkId, transport: Transport, remote: SocketAddr) -> Option<Flow> {
-        self.get(trunk).filter(|ready| ready.trunk.transports.contains(&transport))?;
-        let fits = |(t, at): &&(Transport, SocketAddr)| *t == transport && at.is_ipv4() == remote.is_ipv4();
-        let (_, local) = self.listening.iter().find(fits)?;
-        Some(Flow { transport, local: *local, remote, conn: 0 })
     }
 
     /// Host and port that we are known by towards a flow.

@@ -3,7 +3,6 @@
 //! In: [`SipInput`]s of the transport. Out: requests and responses given to the user agent with their trunk; refusals that leave no state.
 
 use super::super::gate::{Dropped, Gate};
-use super::super::rules::{Facts, Identifier, Verdict};
 use super::super::trunks::Trunks;
 use super::Signalling;
 use super::challenges::Challenges;
@@ -13,6 +12,7 @@ use crate::net::clock;
 use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method};
 use crate::sip::{Flow, TrunkId};
+use crate::trunk::identify::{Facts, Identifier, Verdict};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -74,8 +74,13 @@ impl Signalling {
             Err(why) => front.dropped(why, source, notes),
         };
         let came = self.parts.transport.handle(now, input, &mut self.parts.user_agent, admit);
-        // Pongs and lost flows are for registrations; the user agent has been told of the latter.
-        let Some(Came::Message(arrival)) = came else { return };
+        let arrival = match came {
+            Some(Came::Message(arrival)) => arrival,
+            // The user agent has been told of lost flows.
+            Some(Came::Lost(flows)) => return self.flows_lost(now, &flows),
+            Some(Came::Pong(flow)) => return self.pong(now, flow),
+            None => return,
+        };
         match self.front.gate.admit(now, arrival.flow.remote.ip(), &arrival.bytes) {
             Ok(()) => self.arrived(now, arrival),
             Err(why) => drop(self.front.dropped(why, arrival.flow.remote, &self.parts.notes)),

@@ -3,7 +3,6 @@
 use super::Signalling;
 use crate::net::clock;
 use crate::observe::trunks::TrunkState;
-use crate::trunk::TrunkKind;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -20,6 +19,7 @@ impl Signalling {
         if self.load.shut() != before {
             self.parts.notes.load(self.load.shut(), self.load.cpu_percent());
         }
+        self.tend(now);
         self.looks = self.looks.wrapping_add(1);
         if self.looks % LOOKS_A_SECOND == 1 {
             self.write_folded();
@@ -38,12 +38,16 @@ impl Signalling {
         let states = self.parts.trunks.all().map(|(id, ready)| {
             let (calls, refused) = self.admission.of_trunk(id);
             self.parts.notes.trunk_calls(&ready.trunk.name, calls);
-            let kind = match ready.trunk.kind {
-                TrunkKind::Static => "static",
-                TrunkKind::Register(_) => "register",
-            };
-            let _ = now;
-            TrunkState { name: ready.trunk.name.clone(), kind: kind.into(), calls, refused, ..TrunkState::default() }
+            let (registration, trouble) = self.shown_registration(now, id).unzip();
+            TrunkState {
+                name: ready.trunk.name.clone(),
+                kind: if ready.trunk.registers() { "register" } else { "static" }.to_owned(),
+                registration,
+                targets: self.targets.states(now, id),
+                calls,
+                refused,
+                problem: trouble.flatten().or_else(|| self.targets.problem(id)),
+            }
         });
         let states = states.collect();
         self.parts.board.write(states);

@@ -9,6 +9,8 @@ mod front;
 mod incoming;
 mod legs;
 mod look;
+mod lookups;
+mod registrations;
 mod transport;
 mod ways;
 
@@ -19,10 +21,12 @@ use super::notes::Notes;
 use super::numbers::Numbers;
 use super::providers::Providers;
 use super::refusals::Refusals;
+use super::targets::Targets;
 use super::trunks::Trunks;
 use crate::call::{CallEnd, CallRecord};
 use crate::config::settings::Settings;
 use crate::net::clock;
+use crate::net::dns::Dns;
 use crate::net::rtp_port::RtpPorts;
 use crate::observe::records::RecordSender;
 use crate::observe::trunks::TrunkBoard;
@@ -63,6 +67,8 @@ pub struct SignallingCounts {
     pub ports_quarantined: usize,
     pub connections: usize,
     pub user_agent: UaCounts,
+    /// Registrations of ours that are not over.
+    pub registrations: usize,
     /// Datagrams and connections from outside `sip.peers`.
     pub foreign: u64,
 }
@@ -101,6 +107,7 @@ pub struct Parts {
     pub trunks: Trunks,
     /// Where the state of the trunks is shown.
     pub board: TrunkBoard,
+    pub dns: Dns,
     pub numbers: Arc<Numbers>,
     pub providers: Providers,
     pub user_agent: UserAgent,
@@ -130,6 +137,10 @@ pub struct Signalling {
     refusals: Refusals,
     /// Cause of the refusal that the user agent is about to tell of.
     refusing: Option<&'static str>,
+    targets: Targets,
+    lookups: lookups::Lookups,
+    /// Our requests outside of calls.
+    own: registrations::Requests,
     routes: HashMap<SessionId, Route>,
     /// Prefix of call ids, different in each run.
     boot: u32,
@@ -150,6 +161,9 @@ impl Signalling {
             looks: 0,
             refusals: Refusals::new(now),
             refusing: None,
+            targets: Targets::new(now, &parts.trunks),
+            lookups: lookups::Lookups::new(parts.dns.clone(), rand::Rng::random(&mut parts.random)),
+            own: registrations::Requests::default(),
             routes: HashMap::new(),
             boot: rand::Rng::random(&mut parts.random),
             last_call: 0,
@@ -159,6 +173,9 @@ impl Signalling {
 
     /// Runs until [`Request::Stop`], or until the server is dropped.
     pub async fn run(mut self) {
+        let now = clock::now();
+        self.tend(now);
+        self.register(now);
         loop {
             let deadline = self.drain();
             let retry = !self.flush_workers();
@@ -181,6 +198,7 @@ impl Signalling {
                     Some(Request::Stop) | None => return self.write_folded(),
                     Some(request) => self.request(request),
                 },
+                answered = self.lookups.next() => self.dns_answered(answered),
                 () = tokio::time::sleep_until(self.next_look.into()) => self.look(),
                 () = tokio::time::sleep_until(wake.into()) => self.parts.user_agent.handle_timeout(clock::now()),
             }
@@ -215,6 +233,9 @@ impl Signalling {
                 return self.incoming(*session, *trunk, *flow, invite.clone());
             }
             UaEvent::Refused { trunk, flow, invite, status } => return self.refused(*trunk, *flow, invite, *status),
+            UaEvent::Response { id, flow, status, message } => {
+                return self.answered(clock::now(), *id, *flow, *status, message.as_ref());
+            }
             _ => {}
         }
         let Some(session) = event.session() else { return };
@@ -301,6 +322,7 @@ impl Signalling {
 
     fn refuse_calls(&mut self) {
         self.admission.drain();
+        self.unregister(clock::now());
         self.parts.user_agent.set_draining(true);
     }
 
@@ -312,6 +334,7 @@ impl Signalling {
             ports_quarantined: self.parts.ports.quarantined(clock::now()),
             connections: self.parts.transport.connections(),
             user_agent: self.parts.user_agent.counts(),
+            registrations: self.own.registrations(),
             foreign: self.front.foreign(),
         }
     }

@@ -160,7 +160,6 @@ impl Transport {
         }
     }
 
-    #[allow(dead_code, reason = "registrations keep their flows open with it")]
     /// Sends a keepalive (double CRLF) by an open flow; `false`: there is none, nothing was opened. The answer on a stream is
     /// [`Came::Pong`].
     pub fn send_raw(&mut self, flow: Flow, bytes: Bytes) -> bool {
@@ -177,7 +176,6 @@ impl Transport {
         own.or_else(other).map_or(Sent::Failed, |d| d.udp.send(bytes, flow.remote))
     }
 
-    #[allow(dead_code, reason = "for requests of our own")]
     /// The local address that a request of ours to `remote` leaves from, when no flow says so: a listener of the transport and
     /// family; for streams that we can only open, of the plain one.
     pub fn local_towards(&self, transport: Protocol, remote: SocketAddr) -> Option<SocketAddr> {
@@ -186,10 +184,14 @@ impl Transport {
         listening.or_else(|| self.datagrams.iter().map(|d| d.local).find(family))
     }
 
-    #[allow(dead_code, reason = "for requests of our own")]
     /// Who the TLS peer at this address must be. Told by whoever resolved the name, before the first message to it.
     pub fn set_tls_peer(&mut self, remote: SocketAddr, peer: TlsPeer) {
         self.streams.set_tls_peer(remote, peer);
+    }
+
+    /// Closes a connection that is of no use any more.
+    pub fn close(&mut self, now: Instant, flow: Flow, agent: &mut UserAgent) {
+        self.streams.close(now, flow, agent);
     }
 
     pub fn connections(&self) -> usize {

@@ -166,6 +166,10 @@ impl Streams {
         Line { flow, queue, events: self.events_in.clone(), deadlines: StreamDeadlines::default() }
     }
 
+    pub fn close(&mut self, now: Instant, flow: Flow, agent: &mut UserAgent) {
+        self.closed(now, flow, agent);
+    }
+
     fn closed(&mut self, now: Instant, flow: Flow, agent: &mut UserAgent) -> Vec<Flow> {
         let lost = self.connections.remove(flow);
         for flow in &lost {
