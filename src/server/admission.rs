@@ -89,9 +89,6 @@ impl Admission {
     pub fn drain(&mut self) {
         self.draining = true;
     }
-    pub fn is_draining(&self) -> bool {
-        self.draining
-    }
 
     /// `Err`: the status to refuse with, and why. `caller` `None` = withheld; `overload` = the gate of [`super::load`] that is shut.
     pub fn admit(

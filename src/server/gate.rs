@@ -3,7 +3,7 @@
 //! | source | budget |
 //! |---|---|
 //! | in the networks of a trunk | a bucket of its own, and the trunk's: no trunk can use up another's share |
-//! | proved itself lately (digest, certificate, registration) | as above, as a guest of that trunk |
+//! | a target of a trunk, or proved itself lately (digest) | as above, as a guest of that trunk |
 //! | unknown, though a trunk may show itself by more than its address | a small bucket of its own, and one for all of them |
 //! | unknown otherwise | none: dropped |
 //!
@@ -27,7 +27,8 @@ const STRANGERS: u32 = 100;
 const SOURCES: usize = 4096;
 /// Sources that proved whose they are.
 const GUESTS: usize = 1024;
-const GUEST_STAYS: Duration = Duration::from_secs(3600);
+/// Longer than the addresses of a target are used without another look-up.
+const GUEST_STAYS: Duration = Duration::from_secs(7200);
 /// What new work leaves of a bucket.
 const RESERVE: Duration = Duration::from_millis(500);
 /// To stands in the first lines.

@@ -10,7 +10,7 @@
 //! | `load`, `refusals` | whether this machine keeps up; one record an INVITE, even in a flood |
 //! | `admission` | whether a new call may come in |
 //! | `outbound` | where calls of ours go, and as whom |
-//! | `dialled` | number and caller of an INVITE |
+//! | `parties` | number and caller of an INVITE |
 //! | `numbers` | the book with what its plans need from the disk |
 //! | `providers` | Realtime services, ready to use; the embedded one |
 //! | `notes` | happenings → log lines and metrics |
@@ -21,13 +21,13 @@
 
 pub mod admission;
 mod bucket;
-mod dialled;
 mod gate;
 mod load;
 mod media_worker;
 mod notes;
 mod numbers;
 mod outbound;
+mod parties;
 mod probe;
 mod providers;
 mod refusals;

@@ -101,8 +101,7 @@ impl Trunks {
         self.list.iter().any(|ready| {
             let identify = &ready.trunk.identify;
             let by_certificate = identify.sources.is_empty() && !identify.certificate_names.is_empty();
-            let by_contact = identify.sources.is_empty() && matches!(ready.trunk.kind, TrunkKind::Register(_));
-            identify.user.is_some() || by_certificate || by_contact
+            identify.user.is_some() || by_certificate
         })
     }
 

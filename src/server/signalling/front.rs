@@ -3,6 +3,7 @@
 //! In: [`SipInput`]s of the transport. Out: requests and responses given to the user agent with their trunk; refusals that leave no state.
 
 use super::super::gate::{Dropped, Gate};
+use super::super::parties;
 use super::super::trunks::Trunks;
 use super::Signalling;
 use super::challenges::Challenges;
@@ -43,6 +44,11 @@ impl Front {
 
     pub fn foreign(&self) -> u64 {
         self.foreign
+    }
+
+    /// The addresses that a trunk's targets have now.
+    pub fn learn(&mut self, trunk: TrunkId, addresses: impl IntoIterator<Item = IpAddr>) {
+        self.identifier.learn(trunk, addresses);
     }
 
     /// The source is a trunk's: it answered us there, or proved it.
@@ -125,7 +131,7 @@ impl Signalling {
 
     /// The trunk of a request; `Some(None)`: of no trunk, which its dialog may know better. `None`: dealt with.
     fn origin(&mut self, now: Instant, flow: Flow, names: &[String], request: &Message) -> Option<Option<TrunkId>> {
-        let facts = Facts { flow, certificate_names: names };
+        let facts = Facts { flow, certificate_names: names, opened_for: self.registered_by(flow) };
         match self.front.identifier.identify(&facts, request) {
             Verdict::Trunk(trunk) => self.admitted(now, trunk, flow, request).then_some(Some(trunk)),
             _ if is_of_a_call(request) => Some(None),
@@ -178,7 +184,10 @@ impl Signalling {
         if self.parts.user_agent.refuse_again(flow, request) {
             return false;
         }
-        let caller = self.caller_key(trunk, request);
+        let trunks = &self.parts.trunks;
+        let limits_callers = trunks.get(trunk).is_some_and(|ready| ready.trunk.limits.calls_per_caller.is_some());
+        let caller = limits_callers.then(|| parties::parties(trunks, trunk, request).caller);
+        let caller = caller.and_then(|caller| parties::caller_key(trunks, trunk, &caller));
         let Err((status, why)) = self.admission.admit(now, trunk, caller.as_deref(), self.load.shut()) else {
             return true;
         };

@@ -3,8 +3,9 @@
 //! Every way out of here leaves exactly one record (OVL-08).
 
 use super::super::media_worker::{Command, NewCall};
+use super::super::outbound;
+use super::super::parties::{self, Parties};
 use super::super::providers::ReadyProvider;
-use super::super::{dialled, outbound};
 use super::front::NO_RECORD;
 use super::{Origin, Route, Signalling};
 use crate::call::end::Cause;
@@ -18,7 +19,6 @@ use crate::sip::message::Message;
 use crate::sip::offer_answer::{LocalMedia, Negotiation};
 use crate::sip::user_agent::{SessionId, UaCommand};
 use crate::sip::{Flow, TrunkId};
-use crate::trunk::CallerInfo;
 use rand::Rng;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -41,15 +41,16 @@ const NO_PORTS: Refusal = Refusal { status: 503, by: EndedBy::Fault, cause: "no_
 impl Signalling {
     pub(super) fn incoming(&mut self, session: SessionId, trunk: TrunkId, flow: Flow, invite: Message) {
         let now = clock::now();
-        let mut record = self.record_of(trunk, flow, &invite);
+        let who = parties::parties(&self.parts.trunks, trunk, &invite);
+        let mut record = self.record_of(trunk, flow, &invite, &who);
         let origin = Origin {
             trunk,
             flow,
             caller: Some(record.caller.clone()).filter(|caller| !caller.is_empty()),
-            caller_key: self.caller_key(trunk, &invite),
+            caller_key: parties::caller_key(&self.parts.trunks, trunk, &who.caller),
             max_forwards: invite.max_forwards().and_then(Result::ok).unwrap_or(outbound::MAX_FORWARDS),
         };
-        match self.accept(now, session, origin.clone(), &invite, &mut record) {
+        match self.accept(now, session, origin.clone(), &invite, who, &mut record) {
             Ok(()) => {}
             Err(refusal) => {
                 self.routes.insert(
@@ -81,25 +82,20 @@ impl Signalling {
             (None, 503) => (EndedBy::Operator, "overload"),
             (None, _) => (EndedBy::Caller, "bad_request"),
         };
-        let record = Cdr { sip_status: status, ..self.record_of(trunk, flow, invite) };
+        let who = parties::parties(&self.parts.trunks, trunk, invite);
+        let record = Cdr { sip_status: status, ..self.record_of(trunk, flow, invite, &who) };
         self.write_refusal(record, by, cause);
     }
 
-    fn record_of(&mut self, trunk: TrunkId, flow: Flow, invite: &Message) -> Cdr {
+    fn record_of(&mut self, trunk: TrunkId, flow: Flow, invite: &Message, who: &Parties) -> Cdr {
         Cdr {
             sip_call_id: invite.call_id().unwrap_or_default(),
             trunk: self.parts.trunks.get(trunk).map(|ready| ready.trunk.name.clone()),
             source: flow.remote.to_string(),
-            caller: dialled::caller(invite).expose().clone(),
-            dialled: dialled::dialled(invite),
+            caller: who.caller.number.expose().clone(),
+            dialled: who.dialled.clone(),
             ..self.blank_record()
         }
-    }
-
-    /// By what a trunk's callers are told apart; `None`: it does not limit them, or the caller is withheld.
-    pub(super) fn caller_key(&self, trunk: TrunkId, invite: &Message) -> Option<String> {
-        self.parts.trunks.get(trunk)?.trunk.limits.calls_per_caller?;
-        Some(dialled::caller(invite).expose().clone()).filter(|caller| !caller.is_empty())
     }
 
     fn accept(
@@ -108,11 +104,10 @@ impl Signalling {
         session: SessionId,
         origin: Origin,
         invite: &Message,
+        who: Parties,
         record: &mut Cdr,
     ) -> Result<(), Refusal> {
-        let blocked =
-            self.parts.trunks.get(origin.trunk).map(|ready| ready.trunk.blocked.as_slice()).unwrap_or_default();
-        if blocked.iter().any(|pattern| matches(pattern, &record.caller)) {
+        if who.blocked {
             return Err(BLOCKED);
         }
         let plan = self.parts.numbers.lookup(&record.dialled).ok_or(NO_NUMBER)?;
@@ -121,7 +116,7 @@ impl Signalling {
         record.provider = Some(provider.name.clone());
         let media_ip = self.parts.trunks.media_ip(origin.flow);
         let rtp = self.parts.ports.allocate_on(now, media_ip).map_err(|_| NO_PORTS)?;
-        let params = self.params(session, &origin, invite, plan, &provider, &rtp, record);
+        let params = self.params(session, &origin, invite, who, plan, &provider, &rtp, record);
         record.model = Some(params.endpoint.model.clone());
         self.start(now, origin, params, provider, rtp, record.clone());
         Ok(())
@@ -133,6 +128,7 @@ impl Signalling {
         session: SessionId,
         origin: &Origin,
         invite: &Message,
+        who: Parties,
         plan: Arc<Dialplan>,
         provider: &ReadyProvider,
         rtp: &RtpPort,
@@ -152,8 +148,8 @@ impl Signalling {
             provider_name: provider.name.clone(),
             connect_timeout: provider.connect_timeout,
             ready_timeout: provider.ready_timeout,
-            caller: dialled::caller(invite),
-            caller_info: CallerInfo::default(),
+            caller: who.caller.number.clone(),
+            caller_info: who.caller,
             trunk: self.parts.trunks.get(origin.trunk).map(|ready| Arc::clone(&ready.trunk)),
             dialled: record.dialled.clone(),
             source: origin.flow.remote,
@@ -268,14 +264,6 @@ impl Signalling {
 fn refusal_record(cdr: Cdr) -> CallRecord {
     let end = CallEnd { by: cdr.ended_by.unwrap_or(EndedBy::Operator), cause: Cause::SipFailed(cdr.sip_status) };
     CallRecord { end, cdr, transcript: Vec::new() }
-}
-
-/// A number, or a prefix that ends in `*`.
-fn matches(pattern: &str, caller: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(prefix) => caller.starts_with(prefix),
-        None => pattern == caller,
-    }
 }
 
 fn finished(mut cdr: Cdr, end: CallEnd) -> CallRecord {

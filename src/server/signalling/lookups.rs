@@ -143,6 +143,8 @@ impl Signalling {
                 }
                 let spread = rand::Rng::random::<u32>(&mut self.parts.random) % 1000;
                 self.targets.resolved(now, id, found, spread);
+                let addresses = self.targets.flows(id.trunk).into_iter().map(|flow| flow.remote.ip());
+                self.front.learn(id.trunk, addresses);
                 self.registrations_retry(now, id.trunk);
             }
             Purpose::Leg(leg) => self.leg_looked_up(now, leg, found),

@@ -228,6 +228,16 @@ impl Signalling {
         }
     }
 
+    /// The trunk that registered by this connection.
+    pub(super) fn registered_by(&self, flow: Flow) -> Option<TrunkId> {
+        if !flow.transport.is_reliable() {
+            return None;
+        }
+        let own = |registering: &Registering| registering.machine.status().flow;
+        let same = |own: Flow| own.conn != 0 && own.conn == flow.conn && own.remote == flow.remote;
+        self.own.registrations.iter().find(|(_, r)| own(r).is_some_and(same)).map(|(trunk, _)| *trunk)
+    }
+
     /// State and trouble of a trunk's registration.
     pub(super) fn shown_registration(&self, now: Instant, trunk: TrunkId) -> Option<(Shown, Option<String>)> {
         let status = self.own.registrations.get(&trunk)?.machine.status();
