@@ -12,6 +12,7 @@ pub mod health;
 pub mod realtime_sim;
 pub mod serve;
 mod table;
+pub mod trunks;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -47,6 +48,8 @@ pub enum Command {
     Call(call::Args),
     /// Ask a running server whether it is well (exit code 0 = yes).
     Health(health::Args),
+    /// Show what the trunks of a running server are doing: registration, targets, calls, what is wrong.
+    Trunks(trunks::Args),
     /// Run the embedded Realtime server by itself, for tests of any Realtime client.
     RealtimeSim(realtime_sim::Args),
 }
@@ -65,6 +68,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Call(args) => call::run(args),
         Command::Health(args) => health::run(args),
+        Command::Trunks(args) => trunks::run(args),
         Command::RealtimeSim(args) => realtime_sim::run(args),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::certificates::{Authority, SERVER_NAME};
 use crate::world::PATIENCE;
+use sha2::{Digest, Sha256};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -9,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::rustls::pki_types::ServerName;
+
+static NEXT: AtomicU32 = AtomicU32::new(1);
 
 enum Wire {
     Udp(UdpSocket),
@@ -79,7 +82,6 @@ impl Caller {
     }
 
     async fn new(wire: Wire, local: SocketAddr, server: SocketAddr) -> Caller {
-        static NEXT: AtomicU32 = AtomicU32::new(1);
         let rtp = UdpSocket::bind((local.ip(), 0)).await.unwrap();
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let (number, to_tag, invite) = Default::default();
@@ -161,9 +163,41 @@ impl Caller {
         self.send(&text).await;
     }
 
+    /// An INVITE whose Request-URI has another user than To: one to the contact of a registration.
+    pub async fn invite_to(&mut self, user: &str, number: &str) {
+        self.number = number.into();
+        let text = self.request("INVITE", 1, "i", &self.offer("0 101"));
+        self.invite = text.replacen(number, user, 1);
+        let text = self.invite.clone();
+        self.send(&text).await;
+    }
+
     pub async fn invite_with(&mut self, number: &str, sdp: &str) {
         self.number = number.into();
         self.invite = self.request("INVITE", 1, "i", sdp);
+        let text = self.invite.clone();
+        self.send(&text).await;
+    }
+
+    /// A new INVITE that answers this `WWW-Authenticate` line with SHA-256 (RFC 7616 §3.4).
+    pub async fn invite_with_password(&mut self, number: &str, user: &str, password: &str, challenge: &str) {
+        self.id = NEXT.fetch_add(1, Ordering::Relaxed);
+        self.to_tag.clear();
+        self.number = number.into();
+        let param = |name: &str| {
+            let from = challenge.split(&format!("{name}=\"")).nth(1).unwrap();
+            from.split('"').next().unwrap()
+        };
+        let hash = |text: String| Sha256::digest(text).iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let (realm, nonce) = (param("realm"), param("nonce"));
+        let uri = format!("sip:{number}@{}", self.server);
+        let (secret, asked) = (hash(format!("{user}:{realm}:{password}")), hash(format!("INVITE:{uri}")));
+        let response = hash(format!("{secret}:{nonce}:00000001:abcdef:auth:{asked}"));
+        let line = format!(
+            "Authorization: Digest username=\"{user}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", \
+             algorithm=SHA-256, qop=auth, nc=00000001, cnonce=\"abcdef\", response=\"{response}\"\r\nContact:"
+        );
+        self.invite = self.request("INVITE", 1, "i", &self.offer("0 101")).replace("Contact:", &line);
         let text = self.invite.clone();
         self.send(&text).await;
     }
