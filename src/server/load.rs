@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const MEDIA_SHUT: u64 = 200;
 const MEDIA_OPEN: u64 = 50;
 /// A loop that is this late, in most of the last second, cannot take more work.
-const LOOP_LATE: Duration = Duration::from_millis(50);
+const LOOP_LATE: Duration = Duration::from_millis(200);
 /// Weight of the newest observation is 1/8.
 const SMOOTHING: u32 = 8;
 const LOOP_SHUT: u32 = 600;
@@ -117,9 +117,9 @@ mod tests {
         assert_eq!(load.shut(), None);
         let now = run(&mut load, now, 2, 10, 0, Duration::from_millis(400));
         assert_eq!(load.shut(), None);
-        let now = run(&mut load, now, 10, 10, 0, Duration::from_millis(51));
+        let now = run(&mut load, now, 10, 10, 0, Duration::from_millis(201));
         assert_eq!(load.shut(), Some("overload_signalling"));
-        run(&mut load, now, 20, 10, 0, Duration::from_millis(50));
+        run(&mut load, now, 20, 10, 0, Duration::from_millis(200));
         assert_eq!(load.shut(), None);
     }
 }

@@ -18,7 +18,7 @@ pub struct Parties {
 pub fn parties(trunks: &Trunks, trunk: TrunkId, invite: &Message) -> Parties {
     let nobodys;
     let (rules, contact_user) = match trunks.get(trunk) {
-        Some(ready) => (&ready.trunk, ready.contact_user.as_str()),
+        Some(ready) => (ready.trunk.as_ref(), ready.contact_user.as_str()),
         None => {
             nobodys = Trunk::new("");
             (&nobodys, "")
