@@ -1,4 +1,4 @@
-//! Calls with peers nobody here wrote: sipp and baresip (Debian), PJSIP (PyPI), judged by signalling and by recorded audio.
+//! Calls with peers nobody here wrote: sipp, baresip and Kamailio (Debian), PJSIP (PyPI), judged by signalling and by recorded audio.
 //!
 //! Each test starts the program as a user would (`voxtrunk serve --config …`) on free loopback ports. A missing peer skips
 //! the test with a line that says so, unless `VOXTRUNK_INTEROP` is set: then it fails.
@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test is its own world: it has sockets and a clock")]
 
 mod baresip;
+mod kamailio;
 mod pjsip;
 mod sipp;
 mod support;

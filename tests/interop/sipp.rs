@@ -1,6 +1,8 @@
 //! sipp scenarios, each named after what it shows; the requirement ids stand in the files.
 
 use super::support::{Server, here, program, run};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -8,17 +10,22 @@ const PLAN: &str = "instructions = \"Answer.\"\ngreeting = { say = \"Hello\" }\n
 
 /// Runs one scenario against `server`; the panic shows what sipp saw.
 fn scenario(server: &Server, name: &str, number: &str, transport: &str) {
+    scenario_at(server.dir.path(), server.sip, name, number, transport);
+}
+
+/// The same against whoever is at `to`; what sipp writes goes to `dir`.
+pub fn scenario_at(dir: &Path, to: SocketAddr, name: &str, number: &str, transport: &str) {
     let Some(sipp) = program("sipp") else { return };
     let mut command = Command::new(sipp);
     command
-        .current_dir(server.dir.path())
-        .arg(server.sip.to_string())
+        .current_dir(dir)
+        .arg(to.to_string())
         .arg("-sf")
         .arg(here(&format!("sipp/{name}.xml")))
         .args(["-s", number, "-t", transport, "-m", "1", "-i", "127.0.0.1", "-mi", "127.0.0.1", "-nostdin"])
         .args(["-timeout", "60s", "-timeout_error", "-trace_err", "-error_file", "sipp-errors.txt"]);
     let (ok, output) = run(&mut command, Duration::from_secs(90));
-    let errors = std::fs::read_to_string(server.dir.path().join("sipp-errors.txt")).unwrap_or_default();
+    let errors = std::fs::read_to_string(dir.join("sipp-errors.txt")).unwrap_or_default();
     let tail: Vec<&str> = output.lines().rev().take(40).collect();
     assert!(ok, "{name} over {transport} failed.\n{errors}\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
 }

@@ -105,6 +105,31 @@ fn start(args: &[&str], dir: &Path, marker: &str) -> (Running, SocketAddr) {
     }
 }
 
+/// The embedded Realtime server as a program of its own, and its URL. `scenario`: text of a scenario file; `None` = echo mode.
+pub fn realtime(dir: &Path, scenario: Option<&str>) -> (Running, String) {
+    let mut args = vec!["realtime-sim", "--listen", "127.0.0.1:0"];
+    match scenario {
+        None => args.push("--echo"),
+        Some(text) => {
+            std::fs::write(dir.join("scenario.toml"), text).expect("written");
+            args.extend(["--scenario", "scenario.toml"]);
+        }
+    }
+    let (sim, at) = start(&args, dir, "ws://");
+    (sim, format!("ws://{at}/v1/realtime"))
+}
+
+/// A port that nobody has, for UDP and TCP on loopback.
+pub fn free_port() -> u16 {
+    loop {
+        let udp = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let port = udp.local_addr().expect("bound").port();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// A server with its own folder: settings, dialplans, CDR.
 pub struct Server {
     pub sip: SocketAddr,
@@ -116,32 +141,28 @@ impl Server {
     /// `plans`: file name and text. `scenario`: text of a scenario file for the embedded Realtime server; `None` = echo mode.
     pub fn start(plans: &[(&str, &str)], scenario: Option<&str>) -> Server {
         let dir = tempfile::tempdir().expect("a folder");
-        let sim_args: Vec<String> = match scenario {
-            None => vec!["--echo".into()],
-            Some(text) => {
-                std::fs::write(dir.path().join("scenario.toml"), text).expect("written");
-                vec!["--scenario".into(), "scenario.toml".into()]
-            }
-        };
-        let mut args = vec!["realtime-sim", "--listen", "127.0.0.1:0"];
-        args.extend(sim_args.iter().map(String::as_str));
-        let (sim, realtime) = start(&args, dir.path(), "ws://");
-        let mut server = Server::with_provider(dir, plans, &format!("ws://{realtime}/v1/realtime"));
+        let (sim, url) = realtime(dir.path(), scenario);
+        let mut server = Server::with_provider(dir, plans, &url);
         server._running.push(sim);
         server
     }
 
     /// A server whose Realtime server is at `url`.
     pub fn with_provider(dir: TempDir, plans: &[(&str, &str)], url: &str) -> Server {
+        Server::configured(dir, plans, url, "127.0.0.1:0", "")
+    }
+
+    /// A server that listens at `listen`, with more lines at the end of its settings.
+    pub fn configured(dir: TempDir, plans: &[(&str, &str)], url: &str, listen: &str, more: &str) -> Server {
         let plan_dir = dir.path().join("plans");
-        std::fs::create_dir(&plan_dir).expect("a folder");
+        std::fs::create_dir_all(&plan_dir).expect("a folder");
         for (file, text) in plans {
             std::fs::write(plan_dir.join(file), text).expect("written");
         }
         let settings = format!(
-            "dialplans = \"plans\"\n\n[sip]\nlisten = \"127.0.0.1:0\"\n\n[media]\nport_min = 30000\nport_max = 49999\n\n\
+            "dialplans = \"plans\"\n\n[sip]\nlisten = \"{listen}\"\n\n[media]\nport_min = 30000\nport_max = 49999\n\n\
              [observe]\nlisten = \"off\"\ncdr = \"cdr.jsonl\"\n\n\
-             [[provider]]\nname = \"peer\"\nkind = \"compatible\"\nurl = \"{url}\"\nmodel = \"test\"\n"
+             [[provider]]\nname = \"peer\"\nkind = \"compatible\"\nurl = \"{url}\"\nmodel = \"test\"\n\n{more}"
         );
         std::fs::write(dir.path().join("voxtrunk.toml"), settings).expect("written");
         let (running, sip) = start(&["serve", "--config", "voxtrunk.toml"], dir.path(), "SIP on ");
