@@ -15,11 +15,11 @@ fn tag(value: &str) -> String {
     value.rsplit("tag=").next().expect("a tag").to_owned()
 }
 
-/// Another call of the same peer, with this Replaces.
-fn taking_over(replaces: &str) -> (Peer, String) {
+/// Another call of the same peer, with this Replaces. Refusals are remembered by branch, hence `n`.
+fn taking_over(n: usize, replaces: &str) -> (Peer, String) {
     let peer =
         Peer { call_id: "second@192.0.2.20".into(), from: "<sip:carol@192.0.2.20>;tag=carol".into(), ..Peer::new() };
-    let invite = peer.with_branch("INVITE", 1, "z9hG4bKsecond", &format!("Replaces: {replaces}\r\n"), SDP);
+    let invite = peer.with_branch("INVITE", 1, &format!("z9hG4bKsecond{n}"), &format!("Replaces: {replaces}\r\n"), SDP);
     (peer, invite)
 }
 
@@ -40,7 +40,7 @@ fn replaced(bench: &Bench) -> Option<SessionId> {
 fn a_call_takes_over_another() {
     let mut bench = bench();
     let (old, mut peer) = answered(&mut bench);
-    let (mut carol, invite) = taking_over(&named(&peer));
+    let (mut carol, invite) = taking_over(0, &named(&peer));
     bench.at(100).hear(&invite);
     assert_eq!(replaced(&bench), Some(old));
     let session = incoming(&bench);
@@ -74,11 +74,11 @@ fn a_refused_take_over_changes_nothing() {
     for cancel in [true, false] {
         let mut bench = bench();
         let (_, mut peer) = answered(&mut bench);
-        let (carol, invite) = taking_over(&named(&peer));
+        let (carol, invite) = taking_over(0, &named(&peer));
         bench.hear(&invite);
         let session = incoming(&bench);
         match cancel {
-            true => bench.hear(carol.with_branch("CANCEL", 1, "z9hG4bKsecond", "", "")),
+            true => bench.hear(carol.with_branch("CANCEL", 1, "z9hG4bKsecond0", "", "")),
             false => bench.tell(UaCommand::Reject { session, status: 486, headers: Vec::new() }),
         }
         assert!(bench.log().iter().all(|sent| !sent.ends_with("BYE")));
@@ -93,7 +93,7 @@ fn a_refused_take_over_changes_nothing() {
 fn call_theft() {
     let mut off = Bench::new();
     let (_, peer) = answered(&mut off);
-    off.hear(taking_over(&named(&peer)).1);
+    off.hear(taking_over(0, &named(&peer)).1);
     assert_eq!((off.last().status(), off.told()), (Some(403), vec!["0 refused 403".to_owned()]));
 
     let of = |networks: &str| UaTrunk {
@@ -106,7 +106,7 @@ fn call_theft() {
     let (session, mut peer) = answered(&mut bench);
     let right = named(&peer);
     let (ours, theirs) = (tag(&peer.to), tag(&peer.from));
-    for (replaces, status) in [
+    let wrong = [
         (format!("other@h;to-tag={ours};from-tag={theirs}"), 481),
         (format!("{};to-tag={ours};from-tag=x", peer.call_id), 481),
         (format!("{};to-tag=x;from-tag={theirs}", peer.call_id), 481),
@@ -114,21 +114,22 @@ fn call_theft() {
         (format!("{right};early-only"), 486),
         (format!("{};to-tag={ours}", peer.call_id), 400),
         (String::from("x;y=z"), 400),
-    ] {
-        bench.hear(taking_over(&replaces).1);
+    ];
+    for (n, (replaces, status)) in wrong.into_iter().enumerate() {
+        bench.hear(taking_over(n, &replaces).1);
         assert_eq!(bench.last().status(), Some(status), "{replaces}");
     }
     let other = voxtrunk::sip::Flow { remote: addr("192.0.2.66:5060"), ..udp() };
-    bench.hear_of(Some(TrunkId(1)), other, taking_over(&right).1);
+    bench.hear_of(Some(TrunkId(1)), other, taking_over(20, &right).1);
     assert_eq!(bench.last().status(), Some(481), "the dialog of another trunk");
     bench.told();
     bench.hear(peer.request("INFO", 2, "", ""));
     assert_eq!(bench.last().status(), Some(200));
     bench.tell(UaCommand::Hangup { session, reason: None });
-    bench.hear(taking_over(&right).1);
+    bench.hear(taking_over(21, &right).1);
     assert_eq!(bench.last().status(), Some(603), "the dialog is ending (RFC 3891 §3)");
     bench.expect_empty();
-    bench.hear(taking_over(&right).1);
+    bench.hear(taking_over(22, &right).1);
     assert_eq!(bench.last().status(), Some(481));
     assert_eq!(bench.ua.counts(), UaCounts::default());
 }
@@ -142,7 +143,7 @@ fn early_dialogs() {
     let session = incoming(&ringing);
     ringing.tell(UaCommand::Ring { session });
     peer.learn(&ringing.last());
-    ringing.hear(taking_over(&named(&peer)).1);
+    ringing.hear(taking_over(0, &named(&peer)).1);
     assert_eq!(ringing.last().status(), Some(481));
 
     let mut bench = bench();
@@ -151,7 +152,7 @@ fn early_dialogs() {
     bench.hear(reply(&invite, 180, "bob", &[CONTACT], ""));
     let from = tag(&invite.value(&Name::From).expect("From"));
     let replaces = format!("{};to-tag={from};from-tag=bob;early-only", invite.call_id().expect("Call-ID"));
-    bench.hear(taking_over(&replaces).1);
+    bench.hear(taking_over(0, &replaces).1);
     assert_eq!(replaced(&bench), Some(ours));
     let session = incoming(&bench);
     bench.tell(UaCommand::Accept { session, sdp: sdp() });
