@@ -57,11 +57,7 @@ const ROWS: [Row; 13] = [
         ],
         ..Row::new("twilio", "sources = [\"198.51.100.0/30\", \"198.51.100.4/30\"]", US, JANE)
     },
-    Row {
-        name: "JANE ROE",
-        headers: &[("X-Telnyx-Session-ID", "00000000-aaaa-bbbb-cccc-000000000002")],
-        ..Row::new("telnyx", "sources = [\"198.51.100.20\"]", US, JANE)
-    },
+    Row { name: "JANE ROE", ..Row::new("telnyx", "sources = [\"198.51.100.20\"]", US, JANE) },
     Row::new("asterisk", "sources = [\"192.0.2.20\"]", "100", JANE),
     Row::new("freeswitch", "sources = [\"192.0.2.21\"]", "100", JANE),
     Row { name: "", ..Row::new("kamailio", "targets = \"sip:192.0.2.22\"", "100", JANE) },
@@ -84,11 +80,7 @@ const ROWS: [Row; 13] = [
         ..Row::new("easybell", "targets = \"sip:198.51.100.70\"", "+49302312510042", JANE_DE)
     },
     Row { place: "to", ..Row::new("fritzbox", "targets = \"sip:192.0.2.1\"", "620", JANE_DE) },
-    Row {
-        name: "",
-        headers: &[("X-LiveKit-Call-ID", "SCL_aBcDeFgHiJkL")],
-        ..Row::new("livekit", "sources = [\"198.51.100.80\"]", US, JANE)
-    },
+    Row { name: "", ..Row::new("livekit", "sources = [\"198.51.100.80\"]", US, JANE) },
     Row::new("whatsapp", "sources = [\"198.51.100.90\"]", US, JANE),
 ];
 
