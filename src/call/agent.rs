@@ -109,9 +109,7 @@ impl Call {
             ms = record.since_start(now).as_millis() as u64;
         }
         self.note(CallEvent::RealtimeReady { ms });
-        if let Some(data) = super::caller_data::block(&self.plan.caller_info, &self.caller_info) {
-            self.intent(now, Intent::AddContext(data));
-        }
+        self.tell_caller_data(now);
         if self.answered.is_none() {
             self.answer(now);
         } else if let Some(media) = &mut self.media {

@@ -7,15 +7,14 @@
 use super::leg::{LegEnd, normal_clearing};
 use super::machine::Call;
 use super::{CallEvent, Output};
-use crate::observe::pii::Pii;
 use crate::realtime::Intent;
 use crate::sip::Flow;
-use crate::sip::headers::Name;
 use crate::sip::message::Message;
 use crate::sip::offer_answer::{LocalMedia, Negotiation};
 use crate::sip::uri::Uri;
 use crate::sip::user_agent::{SessionId, UaCommand};
-use crate::trunk::{IdentityHeader, Trunk};
+use crate::trunk::CallerInfo;
+use crate::trunk::caller::caller;
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
@@ -61,6 +60,7 @@ impl Call {
             self.apply(now, params);
         }
         self.note_move(now, "replaced");
+        self.identity_changed(now, invite);
     }
 
     /// The answer to our offer in the 200 of an INVITE with Replaces.
@@ -160,36 +160,38 @@ impl Call {
         self.intent(now, Intent::AddContext(MOVED.to_owned()));
     }
 
-    /// The peer says that somebody else is on the line (RFC 4916, XFR-09).
-    pub(super) fn identity_changed(&mut self, now: Instant, number: &str) {
-        let number: String = number.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
-        let Some(record) = &mut self.record else { return };
-        if number.is_empty() || record.cdr.caller == number {
+    /// The peer says that somebody else is on the line (RFC 4916, XFR-09), as far as its trunk is believed.
+    pub(super) fn identity_changed(&mut self, now: Instant, request: &Message) {
+        let Some(trunk) = self.trunk.clone() else { return };
+        let info = caller(&trunk, request);
+        if (&info.number, &info.name, info.withheld)
+            == (&self.caller_info.number, &self.caller_info.name, self.caller_info.withheld)
+        {
             return;
         }
-        record.cdr.caller.clone_from(&number);
-        // Whoever vouched for the first caller did not vouch for this one (A14).
-        self.caller_info.attestation = None;
-        self.caller_info.number = Pii(number.clone());
-        self.caller_info.name = Pii(String::new());
-        self.note(CallEvent::CallerChanged(Pii(number)));
+        let number = info.number.clone();
+        // What came with the INVITE (forwarding, headers) stays; whoever vouched for the first caller did not vouch for this one.
+        self.caller_info = CallerInfo {
+            number: info.number,
+            name: info.name,
+            withheld: info.withheld,
+            attestation: info.attestation,
+            ..std::mem::take(&mut self.caller_info)
+        };
+        if let Some(record) = &mut self.record {
+            record.cdr.caller.clone_from(number.expose());
+        }
+        self.note(CallEvent::CallerChanged(number));
         self.intent(now, Intent::AddContext(MOVED.to_owned()));
+        self.tell_caller_data(now);
+    }
+
+    /// Gives the model what the dialplan lists of the caller's data.
+    pub(super) fn tell_caller_data(&mut self, now: Instant) {
         if let Some(data) = super::caller_data::block(&self.plan.caller_info, &self.caller_info) {
             self.intent(now, Intent::AddContext(data));
         }
     }
-}
-
-/// The number that a trusted identity header of the request names.
-pub(super) fn asserted(trunk: Option<&Trunk>, request: &Message) -> Option<String> {
-    let names = trunk?.trusted.iter().map(|header| match header {
-        IdentityHeader::PAssertedIdentity => Name::PAssertedIdentity,
-        IdentityHeader::RemotePartyId => Name::RemotePartyId,
-    });
-    names
-        .flat_map(|name| request.addresses(&name).ok())
-        .flatten()
-        .find_map(|address| address.uri.number().or_else(|| address.uri.user_decoded()))
 }
 
 /// Whether one of the patterns (`sip:*@pbx.example.com`, `sip:2*@10.0.0.5`) fits the whole URI, without its parameters. A `*`

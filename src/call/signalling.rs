@@ -135,11 +135,7 @@ impl Call {
             UaEvent::Refer { outcome, .. } => self.refer_outcome(now, outcome),
             UaEvent::Ended { end, .. } => self.sip_ended(now, end),
             UaEvent::ReferRequested { refer_to, .. } => self.refer_requested(now, refer_to),
-            UaEvent::IdentityChanged { request, .. } => {
-                if let Some(number) = super::moved::asserted(self.trunk.as_deref(), &request) {
-                    self.identity_changed(now, &number);
-                }
-            }
+            UaEvent::IdentityChanged { request, .. } => self.identity_changed(now, &request),
             // Of calls we place, or of no call yet.
             UaEvent::IncomingCall { .. }
             | UaEvent::Refused { .. }

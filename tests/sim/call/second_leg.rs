@@ -22,6 +22,8 @@ pub struct SecondLeg {
     /// It became the call's own stream.
     pub swapped: bool,
     sessions: u64,
+    /// Sessions that the far end ended.
+    pub ended: Vec<SessionId>,
 }
 
 impl Default for SecondLeg {
@@ -33,6 +35,7 @@ impl Default for SecondLeg {
             peer: Peer::new(Law::Mu),
             swapped: false,
             sessions: 100,
+            ended: Vec::new(),
         }
     }
 }
@@ -101,6 +104,7 @@ impl World {
     }
 
     pub fn leg_ends(&mut self, end: SessionEnd) -> &mut World {
+        self.leg.ended.push(self.leg_session());
         self.leg_event(|session| UaEvent::Ended { session, end })
     }
 

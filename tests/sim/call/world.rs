@@ -188,6 +188,8 @@ pub struct World {
     /// The SDP is random, and so is where media goes.
     pub any_target: bool,
     pub leg: SecondLeg,
+    /// The session of the caller's side, which may move.
+    pub own: SessionId,
 }
 
 impl World {
@@ -233,6 +235,7 @@ impl World {
             keep_notes: true,
             any_target: false,
             leg: SecondLeg::default(),
+            own: SESSION,
         };
         world.drain();
         world
@@ -256,7 +259,10 @@ impl World {
                 }
                 Output::Sip(command) => {
                     assert!(self.ended.is_none(), "a command after the end: {command:?}");
-                    if matches!(command, UaCommand::Accept { .. }) {
+                    if let UaCommand::Accept { session, .. } = &command {
+                        // The user agent ends a dialog that is replaced.
+                        let before = std::mem::replace(&mut self.own, *session);
+                        self.leg.ended.push(before);
                         self.ack_at = self.ack_after.map(|d| self.now + d);
                         self.peer.voice = Voice::Silent;
                         self.peer.next = self.now + ms(60);
@@ -276,7 +282,8 @@ impl World {
                 Output::SwapLegs => {
                     assert!(self.leg.port, "nothing to swap with");
                     std::mem::swap(&mut self.peer, &mut self.leg.peer);
-                    self.leg.swapped = !self.leg.swapped;
+                    self.leg.swapped = true;
+                    self.own = self.leg_session();
                 }
                 Output::CloseLeg => {
                     assert!(self.leg.port, "a leg closed that is not there\n{self}");
@@ -335,7 +342,7 @@ impl World {
         if self.ack_at.is_some_and(|t| t <= self.now) {
             self.ack_at = None;
             let sdp = self.ack_sdp.clone();
-            self.input(Input::Sip(UaEvent::Established { session: SESSION, sdp }));
+            self.input(Input::Sip(UaEvent::Established { session: self.own, sdp }));
         }
         while self.peer.next <= self.now {
             self.peer.next += self.peer.interval;
@@ -426,7 +433,7 @@ impl World {
         self.sip_end(SessionEnd::PeerBye { reason: Vec::new() })
     }
     pub fn sip_end(&mut self, end: SessionEnd) -> &mut World {
-        self.input(Input::Sip(UaEvent::Ended { session: SESSION, end }));
+        self.input(Input::Sip(UaEvent::Ended { session: self.own, end }));
         self
     }
 
