@@ -55,10 +55,12 @@ impl Consult {
         matches!(self, Consult::Settle { .. })
     }
 
-    pub fn deadline(&self) -> Option<Instant> {
+    /// When time alone moves it on.
+    pub fn deadline(&self, now: Instant) -> Option<Instant> {
         match self {
             Consult::Calling => None,
-            Consult::Settle { quiet_at, until } => Some(*quiet_at.min(until)),
+            // Quiet already, it waits for the response that still runs.
+            Consult::Settle { quiet_at, until } => Some(*quiet_at).filter(|at| *at > now).or(Some(*until)),
             Consult::Words { begun: false, begin_by, until, .. } => Some(*begin_by.min(until)),
             Consult::Words { until, .. } | Consult::Drain { until } | Consult::Await { until } => Some(*until),
         }

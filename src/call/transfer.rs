@@ -100,13 +100,6 @@ impl Transfer {
         }
     }
 
-    pub fn deadline(&self) -> Option<Instant> {
-        match &self.step {
-            Step::Consult(consult) => consult.deadline(),
-            Step::Drain | Step::Referred { .. } => Some(self.deadline),
-        }
-    }
-
     /// The caller waits for somebody, and should hear that.
     pub fn keeps_waiting(&self) -> bool {
         matches!(self.asker, Asker::Fallback(_)) || !matches!(self.step, Step::Drain)
@@ -162,10 +155,11 @@ impl Call {
 
     pub(super) fn transfer_timeout(&self, now: Instant) -> Option<Instant> {
         let transfer = self.transfer.as_ref()?;
-        let heard = self.last_words_heard_at().filter(|at| *at > now);
-        match transfer.step {
-            Step::Drain | Step::Referred { .. } => heard.or(transfer.deadline()),
-            Step::Consult(_) => transfer.deadline(),
+        match &transfer.step {
+            Step::Drain | Step::Referred { .. } => {
+                Some(self.last_words_heard_at().filter(|at| *at > now).unwrap_or(transfer.deadline))
+            }
+            Step::Consult(consult) => consult.deadline(now),
         }
     }
 

@@ -284,13 +284,22 @@ impl Caller {
 
     async fn accept_bye(&mut self, message: &str) -> bool {
         if !message.starts_with("BYE ") {
-            return false;
+            return message.starts_with("NOTIFY ") && {
+                self.reply(message, "200 OK").await;
+                false
+            };
         }
+        self.reply(message, "200 OK").await;
+        true
+    }
+
+    /// Answers a request of the server.
+    pub async fn reply(&mut self, message: &str, line: &str) {
         let keep = |name: &str| {
             message.lines().filter(|l| l.starts_with(name)).map(|l| format!("{l}\r\n")).collect::<String>()
         };
         let answer = format!(
-            "SIP/2.0 200 OK\r\n{}{}{}{}{}Content-Length: 0\r\n\r\n",
+            "SIP/2.0 {line}\r\n{}{}{}{}{}Content-Length: 0\r\n\r\n",
             keep("Via:"),
             keep("From:"),
             keep("To:"),
@@ -298,7 +307,51 @@ impl Caller {
             keep("CSeq:")
         );
         self.send(&answer).await;
-        true
+    }
+
+    /// One packet of an RFC 4733 event that is over.
+    pub async fn send_event(&mut self, event: u8) {
+        let Some(remote) = self.remote else { return };
+        let mut packet = vec![0x80, 101];
+        packet.extend((self.frame as u16).to_be_bytes());
+        packet.extend((4_000_000 + u32::from(event)).to_be_bytes());
+        packet.extend(self.id.to_be_bytes());
+        packet.extend([event, 0x8A, 3, 0x20]);
+        self.frame += 1;
+        self.rtp.send_to(&packet, remote).await.unwrap();
+    }
+
+    /// Replaces value of our dialog, as another caller writes it (RFC 3891 §6.1: the server's tag is the to-tag).
+    pub fn replaces(&self) -> String {
+        format!("e2e-{id};to-tag={};from-tag=f{id}", self.to_tag, id = self.id)
+    }
+
+    /// An INVITE with one more header.
+    pub async fn invite_with_header(&mut self, number: &str, line: &str) {
+        self.number = number.into();
+        let text = self.request("INVITE", 1, "i", &self.offer("0 101"));
+        self.invite = text.replacen("Contact:", &format!("{line}\r\nContact:"), 1);
+        let text = self.invite.clone();
+        self.send(&text).await;
+    }
+
+    /// NOTIFY with this status line as its body; its answer is awaited.
+    pub async fn notify(&mut self, body: &str) {
+        self.cseq += 1;
+        let text = self.request("NOTIFY", self.cseq, &format!("n{}", self.cseq), body).replace(
+            "Content-Type: application/sdp",
+            "Event: refer\r\nSubscription-State: terminated;reason=noresource\r\nContent-Type: message/sipfrag",
+        );
+        self.send(&text).await;
+        self.next_with(" NOTIFY\r\n").await;
+    }
+
+    /// REFER in the dialog; its status.
+    pub async fn refer(&mut self, to: &str) -> u16 {
+        self.cseq += 1;
+        let text = self.request("REFER", self.cseq, &format!("r{}", self.cseq), "");
+        self.send(&text.replacen("Contact:", &format!("Refer-To: <{to}>\r\nContact:"), 1)).await;
+        status(&self.next_with(" REFER\r\n").await)
     }
 
     /// Waits for the server's BYE, answers it and returns it. RTP silence goes out meanwhile if `talking`.

@@ -10,7 +10,9 @@
 
 mod addressing;
 mod answering;
+mod attended;
 mod by_name;
+mod callee;
 mod caller;
 mod certificates;
 mod failing;
