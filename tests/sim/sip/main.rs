@@ -2,7 +2,7 @@
 //!
 //! One user agent against messages written by hand, exact times: `transactions`, `callee`, `caller`, `dialogs`, `reinvites`, `rfc5407`,
 //! `transfer`, `session_timer`, `reliable`, `replacing`, `referred`, `capabilities`, `calling`.
-//! `requests`: ours outside of dialogs. `registering`: the registration machine against a scripted registrar. `resolving`: RFC 3263
+//! `requests`: ours outside of dialogs. `tries`: random answers to ours. `registering`: the registration machine against a scripted registrar. `resolving`: RFC 3263
 //! against scripted zones.
 //! `torture`: RFC 4475 at the user agent. `network`: two user agents joined by a bad network, many seeds. `programs`: random
 //! programs of messages, time and commands; nothing may stay and nothing may happen twice. `hour`: a call of an hour
@@ -30,3 +30,4 @@ mod session_timer;
 mod torture;
 mod transactions;
 mod transfer;
+mod tries;
