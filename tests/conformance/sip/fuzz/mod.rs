@@ -4,6 +4,7 @@
 //! In: a corpus. Out: inputs, and what ran on each of them within [`LIMIT`] of CPU time.
 
 mod bodies;
+mod digest;
 mod media;
 mod values;
 
