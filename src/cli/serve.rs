@@ -10,6 +10,8 @@ use crate::config::dialplan::Dialplan;
 use crate::config::settings::Settings;
 use crate::observe::log;
 use crate::server::Server;
+use crate::sip::Transport;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -78,7 +80,7 @@ async fn serve(settings: Settings, book: Book) -> Result<(), String> {
     let drain = settings.limits.drain;
     let server = Server::start(settings, book).await?;
     let metrics = server.metrics_addr().map_or("off".into(), |addr| format!("http://{addr}/metrics"));
-    println!("voxtrunk: SIP on {} (UDP and TCP); {hello}; metrics: {metrics}", server.sip_addr());
+    println!("voxtrunk: SIP on {}; {hello}; metrics: {metrics}", addresses(server.listening()));
     loop {
         tokio::select! {
             () = end(&mut term, &mut int) => break,
@@ -116,6 +118,13 @@ async fn reload(server: &Server) {
     }
 }
 
+/// The addresses of SIP: UDP and TCP share theirs, TLS has its own.
+fn addresses(listening: &[(Transport, SocketAddr)]) -> String {
+    let of = |wanted| listening.iter().filter(move |(transport, _)| *transport == wanted).map(|(_, at)| at.to_string());
+    let plain = of(Transport::Tcp).map(|at| format!("{at} (UDP and TCP)"));
+    plain.chain(of(Transport::Tls).map(|at| format!("{at} (TLS)"))).collect::<Vec<_>>().join(", ")
+}
+
 /// What the one line at the start says after the address.
 fn hello(settings: &Settings, book: &Book) -> String {
     let provider = settings.provider(None).map_or("none", |p| p.name.as_str());
@@ -131,6 +140,17 @@ fn hello(settings: &Settings, book: &Book) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_addresses_are_told() {
+        let at = |transport, text: &str| (transport, text.parse().unwrap());
+        let listening = [
+            at(Transport::Udp, "192.0.2.1:5060"),
+            at(Transport::Tcp, "192.0.2.1:5060"),
+            at(Transport::Tls, "[2001:db8::1]:5061"),
+        ];
+        assert_eq!(addresses(&listening), "192.0.2.1:5060 (UDP and TCP), [2001:db8::1]:5061 (TLS)");
+    }
 
     #[test]
     fn the_built_in_agent_answers_every_number() {

@@ -1,7 +1,7 @@
 //! `voxtrunk call` as a library: the phone finds the server by DNS, and calls it by TLS, or not at all.
 
 use crate::certificates::{Authority, SERVER_NAME};
-use crate::world::{World, plan};
+use crate::world::{World, own_ip, plan};
 use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, NAPTR, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
@@ -9,8 +9,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use voxtrunk::config::settings::Network;
+use voxtrunk::observe::pii::Pii;
 use voxtrunk::phone::{CallOptions, Report, Step, place_call};
-use voxtrunk::trunk::TlsPolicy;
+use voxtrunk::sip::digest::Credentials;
+use voxtrunk::trunk::{DigestUser, Identify, TlsPolicy, Trunk};
 
 fn name(text: &str) -> Name {
     Name::from_utf8(text).unwrap()
@@ -103,4 +105,30 @@ async fn the_phone_calls_nobody_else() {
     let plain = format!("sip:1000@{};transport=tls", world.sip());
     assert!(call(plain, named, None).await.is_err(), "the plain port has no TLS");
     assert_eq!(world.stop().await.len(), 1);
+}
+
+/// AUT-02, AUT-03: a trunk that is known by a password: the phone that has it gets through, another does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_phone_proves_its_user() {
+    let credentials =
+        |password: &str| Credentials { realm: None, user: "alice".into(), password: Pii(password.into()) };
+    let world = World::new(vec![plan("1000", "")], |s| {
+        s.sip.peers = vec![Network::from(own_ip())];
+        let user = DigestUser { realm: "voxtrunk".into(), credentials: credentials("open sesame") };
+        let identify = Identify { user: Some(user), ..Identify::default() };
+        s.trunks = vec![Trunk { identify, ..Trunk::new("roaming") }];
+    })
+    .await;
+    let target = format!("sip:1000@{}", world.sip());
+    for (password, answered) in [("open sesame", true), ("sesame", false)] {
+        let options = CallOptions {
+            credentials: Some(credentials(password)),
+            hangup_after: Some(Duration::from_secs(1)),
+            ..CallOptions::new(target.clone())
+        };
+        let (report, _) = place_call(options, std::future::pending(), |_| {}).await.unwrap();
+        assert_eq!(report.answered_ms.is_some(), answered, "{report:?}");
+        assert!(answered || report.sip_status == 401, "{report:?}");
+    }
+    world.stop().await;
 }

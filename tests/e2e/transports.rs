@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tokio_rustls::rustls::pki_types::ServerName;
 use voxtrunk::config::settings::Network;
 use voxtrunk::sip::Transport;
+use voxtrunk::trunk::{Identify, Trunk};
 
 const LONG: Duration = Duration::from_secs(20);
 const OPTIONS: &str = "OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/TLS 127.0.0.1;branch=z9hG4bKo1\r\nMax-Forwards: 70\r\n\
@@ -243,4 +244,25 @@ async fn an_invite_of_60_kib_is_a_call() {
     assert!((400..600).contains(&status), "{status}");
     call(&mut Caller::udp(world.sip()).await).await;
     world.stop().await;
+}
+
+/// TRN-08, AUT-01: a trunk that is known by the name in its certificate, wherever it calls from: with that name a call is the
+/// trunk's, without a certificate nothing is said.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trunk_is_known_by_its_certificate() {
+    let authority = Authority::new();
+    let world = World::new(vec![plan("1000", "")], |s| {
+        authority.listen(s);
+        s.sip.tls.as_mut().unwrap().client_ca = Some(authority.ca.clone());
+        s.sip.peers = vec![Network::from(own_ip())];
+        let identify = Identify { certificate_names: vec![PEER_NAME.into()], ..Identify::default() };
+        s.trunks = vec![Trunk { identify, transports: vec![Transport::Tls], ..Trunk::new("carrier") }];
+    })
+    .await;
+    call(&mut Caller::try_tls(world.sip_tls(), &authority, Some(&authority)).await.unwrap()).await;
+    let mut nobody = Caller::tls(world.sip_tls(), &authority).await;
+    nobody.invite("1000").await;
+    assert_eq!(nobody.next(Duration::from_millis(500)).await, None);
+    let records = world.stop().await;
+    assert_eq!((records.len(), records[0]["trunk"].as_str()), (1, Some("carrier")), "{records:?}");
 }

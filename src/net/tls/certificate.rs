@@ -170,7 +170,7 @@ mod tests {
             not_after(&changed);
         }
         assert_eq!(not_after(b""), None);
-        assert_eq!(dns_names(Some(&[der.clone()])), ["sip.example.com"]);
+        assert_eq!(dns_names(Some(std::slice::from_ref(der))), ["sip.example.com"]);
     }
 
     /// S12: nothing to say while there are more than two weeks; then the days that are left, and what to do.

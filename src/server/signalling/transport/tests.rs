@@ -6,7 +6,6 @@ use crate::net::tcp::PING;
 use crate::net::tls::test_authority::Authority;
 use crate::net::tls::{TlsClient, TlsServer};
 use crate::sip::user_agent::{UaConfig, UaTrunk};
-use crate::trunk::TlsPolicy;
 use tokio::time::timeout;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -117,7 +116,7 @@ async fn nothing_goes_to_somebody_else() {
         assert!(matches!(&lost, Came::Lost(flows) if flows.contains(&flow)), "{lost:?}");
         assert!(matches!(refused, Came::Lost(_)), "{refused:?}");
     }
-    let plain = std::net::TcpListener::from(crate::net::listen::bind_sip("127.0.0.1:0".parse().unwrap()).unwrap().tcp);
+    let plain = crate::net::listen::bind_sip("127.0.0.1:0".parse().unwrap()).unwrap().tcp;
     let plain = TcpListener::from_std(plain).unwrap();
     let flow = Flow { remote: plain.local_addr().unwrap(), ..flow };
     here.transport.set_tls_peer(flow.remote, peer(NAME, &authority));
