@@ -56,6 +56,7 @@ pub struct Metrics {
     fallbacks: Family<Label, Counter>,
     tick_lag: Histogram,
     records: Family<Label, Counter>,
+    config_reloads: Family<Label, Counter>,
     trunk_calls: Family<TrunkLabel, Gauge>,
     trunk_invites: Family<TrunkLabels, Counter>,
     trunk_registered: Family<TrunkLabel, Gauge>,
@@ -91,6 +92,7 @@ impl Metrics {
             fallbacks: Family::default(),
             tick_lag: histogram(&LAG_BUCKETS),
             records: Family::default(),
+            config_reloads: Family::default(),
             trunk_calls: Family::default(),
             trunk_invites: Family::default(),
             trunk_registered: Family::default(),
@@ -123,6 +125,7 @@ impl Metrics {
         r.register("fallbacks", "Calls that went another way because the Realtime side failed", self.fallbacks.clone());
         r.register_with_unit("tick_lag", "How late media ticks began", s(), self.tick_lag.clone());
         r.register("records", "Call records and transcripts, by what became of them", self.records.clone());
+        r.register("config_reloads", "Reloads of dialplans and certificates, by result", self.config_reloads.clone());
         r.register("trunk_calls_active", "Calls that have not ended, by trunk", self.trunk_calls.clone());
         r.register("trunk_invites", "INVITEs received, by trunk and result", self.trunk_invites.clone());
         r.register("trunk_registered", "1 while our registration is good", self.trunk_registered.clone());
@@ -147,6 +150,10 @@ impl Metrics {
     /// A datagram was dropped without an answer (`foreign_source`, `malformed` …).
     pub fn sip_dropped(&self, reason: &'static str) {
         self.dropped.get_or_create(&[("reason", reason)]).inc();
+    }
+    /// Files were read again; `false`: something was wrong, and the old set is in force (P4).
+    pub fn reloaded(&self, good: bool) {
+        self.config_reloads.get_or_create(&[("result", if good { "ok" } else { "failed" })]).inc();
     }
     /// A call exists; [`Metrics::call_gone`] is its counterpart. Refused INVITEs are neither.
     pub fn call_started(&self) {

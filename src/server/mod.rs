@@ -243,6 +243,7 @@ impl Server {
     pub async fn reload(&self) -> Result<usize, Vec<String>> {
         let certificates = self.tls.reload();
         let plans = self.reload_dialplans().await;
+        self.metrics.reloaded(certificates.is_ok() && plans.is_ok());
         match (certificates, plans) {
             (Ok(()), plans) => plans,
             (Err(problems), Ok(_)) => Err(problems),

@@ -72,6 +72,37 @@ async fn a_new_book_is_for_new_calls() {
     assert_eq!(world.stop().await.len(), 3);
 }
 
+/// P4: a bad file changes nothing, is named with line, column and field, and is counted; the running call keeps its plan.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_reload_changes_nothing_and_says_where() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.toml");
+    let good = "numbers = [\"1000\"]\ninstructions = \"Be short.\"\ngreeting = \"none\"\n";
+    std::fs::write(&file, good).unwrap();
+    let plans = directory.path().to_owned();
+    let world = World::new(vec![plan("1000", "")], |s| s.dialplans = plans).await;
+    let mut caller = Caller::udp(world.sip()).await;
+    assert_eq!(caller.call("1000").await, 200);
+
+    std::fs::write(&file, good.replace("numbers = [\"1000\"]", "numbers = [\"2000\"]\nvoice = 7")).unwrap();
+    let problems = world.server.reload().await.unwrap_err();
+    assert_eq!(
+        problems,
+        [format!("{}:2:9: voice: expected a string (in quotes), but this is an integer", file.display())]
+    );
+    assert_eq!(Caller::udp(world.sip()).await.call("2000").await, 404);
+    let page = world.server.metrics().encode();
+    assert!(page.contains("voxtrunk_config_reloads_total{result=\"failed\"} 1"), "{page}");
+
+    std::fs::write(&file, good.replace("1000", "2000")).unwrap();
+    assert_eq!(world.server.reload().await, Ok(1));
+    let mut new = Caller::udp(world.sip()).await;
+    assert_eq!(new.call("2000").await, 200);
+    assert!(world.server.metrics().encode().contains("voxtrunk_config_reloads_total{result=\"ok\"} 1"));
+    assert_eq!((caller.bye().await, new.bye().await), (200, 200));
+    assert_eq!(world.stop().await.len(), 3);
+}
+
 async fn get(addr: SocketAddr, path: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
