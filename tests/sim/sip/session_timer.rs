@@ -361,3 +361,37 @@ fn no_timer_no_end() {
     bench.tell(UaCommand::Hangup { session, reason: None });
     assert_eq!(value(&bench.last(), Name::Reason).as_deref(), Some("Q.850;cause=16;text=\"Normal call clearing\""));
 }
+
+/// TIM-04: 422 to our INVITE: once more with the larger interval and Min-SE; a peer that never has enough is not followed for ever.
+#[test]
+fn an_invite_is_raised() {
+    let mut bench = bench(TimerMode::Offer, Refresher::Us);
+    bench.place(Some(SDP));
+    let mut invite = bench.last();
+    let first = invite.clone();
+    for min_se in ["3600", "4000"] {
+        bench.hear(reply(&invite, 422, "bob", &[("Min-SE", min_se)], ""));
+        invite = bench.last();
+        assert_eq!(name(&invite), "INVITE");
+        assert_eq!(value(&invite, Name::SessionExpires), Some(format!("{min_se};refresher=uac")));
+        assert_eq!(value(&invite, Name::MinSe).as_deref(), Some(min_se));
+        assert_eq!((invite.call_id(), invite.sdp()), (first.call_id(), first.sdp()));
+    }
+    let expires = [CONTACT, ("Session-Expires", "4000;refresher=uac"), ("Allow", "UPDATE")];
+    bench.hear(reply(&invite, 200, "bob", &expires, SDP));
+    bench.log();
+    bench.at(2_000_000);
+    assert_eq!(bench.log(), ["2000000 UPDATE"]);
+
+    let mut greedy = self::bench(TimerMode::Offer, Refresher::Us);
+    greedy.place(Some(SDP));
+    for more in 1..100 {
+        let invite = greedy.last();
+        if name(&invite) != "INVITE" {
+            break;
+        }
+        greedy.hear(reply(&invite, 422, "bob", &[("Min-SE", &(2_000 + more).to_string())], ""));
+    }
+    assert_eq!(greedy.told(), ["0 ended: failed 422"]);
+    greedy.expect_empty();
+}
