@@ -170,6 +170,7 @@ target = "sale"
 fn single_mistakes() {
     let http = "[[tool]]\nkind = \"http\"\nname = \"t\"\ndescription = \"d\"\n";
     let transfer = "[[tool]]\nkind = \"transfer\"\n[[tool.target]]\ndescription = \"d\"\n";
+    let desk = "name = \"a\"\nuri = \"sip:a@b\"\n";
     let cases: Vec<(String, &str)> = vec![
         ("voice = 3".into(), "voice: expected a string"),
         ("speed = 2".into(), "speed: 2 is out of range: use 0.25 to 1.5"),
@@ -206,6 +207,24 @@ fn single_mistakes() {
         (format!("{transfer}name = \"a\"\nuri = \"sip:a@b?Replaces=x\""), "has URI headers"),
         (format!("{transfer}name = \"a\"\nuri = \"sip:a@b>\\r\\nX: y\""), "uri: contains "),
         (format!("{transfer}name = \"a\"\nuri = \"tel:call-me\""), "is not a tel URI"),
+        (format!("{transfer}{desk}mode = \"warm\""), "use one of \"blind\", \"attended\", \"bridge\""),
+        (
+            format!("{transfer}{desk}ring_secs = 20"),
+            "ring_secs: has no meaning here, it belongs to mode = \"attended\"",
+        ),
+        (format!("{transfer}{desk}mode = \"attended\"\nring_secs = 1"), "1 is out of range: use 5 to 120"),
+        (format!("{transfer}{desk}mode = \"bridge\"\naccept = \"voice\""), "use one of \"key\", \"auto\""),
+        (format!("{transfer}{desk}mode = \"bridge\"\naccept_key = \"x\""), "accept_key: is not a key"),
+        (
+            format!("{transfer}{desk}mode = \"bridge\"\naccept = \"auto\"\naccept_key = \"1\""),
+            "accept_key: has no meaning here, it belongs to accept = \"key\"",
+        ),
+        (format!("{transfer}{desk}fallback = \"a\""), "tool[1].target: \"a\" has itself as fallback"),
+        (format!("{transfer}{desk}fallback = \"b\""), "the fallback \"b\" of \"a\" is not a target of this tool"),
+        ("caller_info = [\"numbr\"]".into(), "\"numbr\" is not known: use one of \"number\", \"name\""),
+        ("caller_info = [\"name\", \"name\"]".into(), "\"name\" is listed twice"),
+        ("on_resume = \"sing\"".into(), "use one of \"tell\", \"speak\", \"silent\""),
+        ("[[tool]]\nkind = \"hangup\"\nrequires_verified_caller = 1".into(), "requires_verified_caller: expected true"),
         ("[[tool]]\nkind = \"send_dtmf\"\nmax_digits = 100".into(), "100 is out of range: use 1 to 64"),
         (http.into(), "tool[1].url: is missing"),
         (format!("{http}url = \"http://api.example.com/\""), "url: is not encrypted: use https://"),
@@ -321,4 +340,38 @@ fn the_receptionist_says_what_the_embedded_server_can_speak() {
     let lines = std::fs::read_to_string(repository("assets/speech/lines.toml")).unwrap();
     assert!(lines.contains(words));
     assert!(plan.tools.iter().any(|tool| tool.name == "hangup" && tool.kind == ToolKind::Hangup));
+}
+
+/// What a target with a second leg is, with every field and with none.
+#[test]
+fn second_legs() {
+    use voxtrunk::config::dialplan::{Accept, LegPlan, ToolKind};
+    let legs = |text: &str| {
+        let file = format!(
+            "numbers = [\"1\"]\ninstructions = \"x\"\ngreeting = \"none\"\n[[tool]]\nkind = \"transfer\"\n\
+             [[tool.target]]\nname = \"a\"\ndescription = \"d\"\nuri = \"sip:a@b\"\n{text}"
+        );
+        let plan = Dialplan::parse(std::path::Path::new("x.toml"), &file).unwrap_or_else(|e| panic!("{e:#?}"));
+        let ToolKind::Transfer { targets } = &plan.tools[0].kind else { panic!("a transfer tool") };
+        targets[0].leg.clone()
+    };
+    assert_eq!(legs("mode = \"blind\""), None);
+    assert_eq!(legs(""), None);
+    let attended = legs("mode = \"attended\"").unwrap();
+    let secs = std::time::Duration::from_secs;
+    assert!(attended.whisper.contains("press 1"), "{}", attended.whisper);
+    let LegPlan { refer, trunk, ring, accept, accept_within, .. } = attended;
+    assert_eq!((refer, trunk, ring, accept, accept_within), (true, None, secs(30), Accept::Key('1'), secs(20)));
+    let all =
+        "mode = \"bridge\"\ntrunk = \"pbx\"\nring_secs = 9\nwhisper = \"w\"\naccept = \"auto\"\naccept_secs = 3\n";
+    let expected = LegPlan {
+        refer: false,
+        trunk: Some("pbx".into()),
+        ring: secs(9),
+        whisper: "w".into(),
+        accept: Accept::Auto,
+        accept_within: secs(3),
+    };
+    assert_eq!(legs(all), Some(expected));
+    assert_eq!(legs("mode = \"bridge\"\naccept_key = \"#\"").map(|leg| leg.accept), Some(Accept::Key('#')));
 }

@@ -77,19 +77,17 @@ async fn bridged_here() {
     callee.press_one().await;
     world.until("the agent is gone", |c| c.sockets == 0).await;
     // The caller speaks, the target hears it; and the other way round.
-    let (heard, amplitude) = tokio::join!(
-        async {
-            let mut heard = Default::default();
-            for _ in 0..40 {
-                caller.speak(&LOUD).await;
-                heard = caller.listen(Duration::from_millis(20), |_| false).await;
-            }
-            heard
-        },
-        callee.talk(Duration::from_secs(5), SPEECH),
-    );
+    let speaking = async {
+        loop {
+            caller.speak(&LOUD).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let amplitude = tokio::select! {
+        amplitude = callee.talk(Duration::from_secs(5), SPEECH) => amplitude,
+        () = speaking => 0,
+    };
     assert!(amplitude >= SPEECH, "the target hears the caller: {amplitude}");
-    let _: crate::caller::Heard = heard;
     let (heard, _) = tokio::join!(
         caller.listen(Duration::from_secs(5), |h| h.loudest > 5_000.0),
         callee.talk(Duration::from_secs(1), 0xFF)
@@ -187,12 +185,7 @@ async fn referred_by_the_peer() {
     let invite = callee.ring().await;
     callee.answer(&invite).await;
     caller.wait_for_bye(false).await;
-    let mut packets = 0;
-    for _ in 0..50 {
-        callee.talk(Duration::from_millis(20), 0xFF).await;
-        packets += 1;
-    }
-    assert_eq!(packets, 50);
+    callee.talk(Duration::from_secs(1), 0xFF).await;
     callee.bye(&invite).await;
     world.until("all is over", |c| c.calls == 0 && c.ports_in_use == 0).await;
     let records = world.stop().await;

@@ -219,14 +219,10 @@ impl Signalling {
     }
 
     fn event(&mut self, event: UaEvent) {
-        match &event {
-            UaEvent::IncomingCall { replaces: Some(old), .. } => {
-                let old = *old;
-                if self.take_over(old, event.clone()) {
-                    return;
-                }
-            }
-            _ => {}
+        if let UaEvent::IncomingCall { replaces: Some(old), .. } = &event
+            && self.take_over(*old, event.clone())
+        {
+            return;
         }
         match &event {
             UaEvent::IncomingCall { session, trunk, flow, invite, .. } => {
