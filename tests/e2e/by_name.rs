@@ -1,18 +1,22 @@
 //! `voxtrunk call` as a library: the phone finds the server by DNS, and calls it by TLS, or not at all.
 
 use crate::certificates::{Authority, SERVER_NAME};
-use crate::world::{World, own_ip, plan};
+use crate::world::{PATIENCE, World, own_ip, plan};
 use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, NAPTR, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use tokio::net::UdpSocket;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::time::timeout;
 use voxtrunk::config::settings::Network;
 use voxtrunk::observe::pii::Pii;
 use voxtrunk::phone::{CallOptions, Report, Step, place_call};
+use voxtrunk::sip::Transport;
 use voxtrunk::sip::digest::Credentials;
-use voxtrunk::trunk::{DigestUser, Identify, TlsPolicy, Trunk};
+use voxtrunk::sip::uri::Uri;
+use voxtrunk::trunk::{DigestUser, Identify, OptionsPolicy, TlsPolicy, Trunk};
 
 fn name(text: &str) -> Name {
     Name::from_utf8(text).unwrap()
@@ -131,4 +135,39 @@ async fn the_phone_proves_its_user() {
         assert!(answered || report.sip_status == 401, "{report:?}");
     }
     world.stop().await;
+}
+
+/// TRN-07, DLG-12: a trunk whose target is a name with TLS: the server finds it by DNS, sends the name as SNI, checks it, and only
+/// then asks by OPTIONS. A peer with a certificate for another name hears nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_asks_a_target_by_tls() {
+    let authority = Authority::new();
+    for (certificate, asked) in [(SERVER_NAME, true), ("other.example.com", false)] {
+        let peer = TcpListener::bind((own_ip(), 0)).await.unwrap();
+        let dns = dns(peer.local_addr().unwrap()).await;
+        let world = World::new(vec![plan("1000", "")], |s| {
+            s.sip.dns_server = Some(dns);
+            let options = OptionsPolicy { every: Some(Duration::from_secs(1)), ..OptionsPolicy::default() };
+            s.trunks = vec![Trunk {
+                targets: vec![Uri::parse(&format!("sip:{SERVER_NAME};transport=tls")).unwrap()],
+                transports: vec![Transport::Tls],
+                tls: TlsPolicy { ca_file: Some(authority.ca.clone()), ..TlsPolicy::default() },
+                options,
+                ..Trunk::new("carrier")
+            }];
+        })
+        .await;
+        let acceptor = authority.acceptor(certificate);
+        let heard = async {
+            let (stream, _) = peer.accept().await.unwrap();
+            let mut stream = acceptor.accept(stream).await.ok()?;
+            assert_eq!(stream.get_ref().1.server_name(), Some(SERVER_NAME), "SNI");
+            let mut first = [0; 12];
+            stream.read_exact(&mut first).await.ok()?;
+            Some(first)
+        };
+        let heard = timeout(PATIENCE, heard).await.expect("the server connects in time");
+        assert_eq!(heard.as_ref().map(|first| first.starts_with(b"OPTIONS sip:")), asked.then_some(true), "{heard:?}");
+        world.stop().await;
+    }
 }

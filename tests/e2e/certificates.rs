@@ -4,10 +4,10 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use voxtrunk::config::settings::{Settings, SipTls};
 
 /// The name in the server's certificate.
@@ -54,6 +54,18 @@ impl Authority {
             require_client_certificate: false,
             alpn: false,
         });
+    }
+
+    /// A server of the other side, with a certificate for this name.
+    pub fn acceptor(&self, name: &str) -> TlsAcceptor {
+        let (certificate, key) = self.sign("acceptor", name);
+        let chain = vec![CertificateDer::from_pem_file(certificate).unwrap()];
+        let config = ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, PrivateKeyDer::from_pem_file(key).unwrap());
+        TlsAcceptor::from(Arc::new(config.unwrap()))
     }
 
     /// A client that trusts this authority, with a certificate that `own` has signed.
