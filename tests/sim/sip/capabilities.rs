@@ -43,7 +43,7 @@ fn options_while_no_call_can_be_taken() {
     {
         let own = UaTrunk { while_draining: policy, ..trunk() };
         let mut bench = Bench::with(UaConfig { trunks: vec![own], max_sessions: 1, ..config() }, udp());
-        let mut ping = |bench: &mut Bench, draining| {
+        let ping = |bench: &mut Bench, draining| {
             bench.ua.set_draining(draining);
             let mut peer = Peer { call_id: "ping".into(), ..Peer::new() };
             bench.hear(peer.request("OPTIONS", 1, "", ""));

@@ -72,12 +72,12 @@ impl World {
             let at = addr(if n == 0 { "192.0.2.10:5060" } else { "192.0.2.20:5060" });
             let advertised = vec![(Transport::Udp, at), (Transport::Tcp, at)];
             let mut trunk = UaTrunk { advertised, refer: true, replaces: true, ..trunk() };
-            trunk.reliable = if (seed + n) % 3 == 0 { Reliable::Preferred } else { Reliable::Supported };
-            trunk.timer.mode = if (seed + n) % 4 == 0 { TimerMode::Offer } else { TimerMode::Accept };
-            trunk.timer.refresher = if (seed / 4 + n) % 2 == 0 { Refresher::Us } else { Refresher::Peer };
+            trunk.reliable = if (seed + n).is_multiple_of(3) { Reliable::Preferred } else { Reliable::Supported };
+            trunk.timer.mode = if (seed + n).is_multiple_of(4) { TimerMode::Offer } else { TimerMode::Accept };
+            trunk.timer.refresher = if (seed / 4 + n).is_multiple_of(2) { Refresher::Us } else { Refresher::Peer };
             trunk.timer.expires = Duration::from_secs(90);
             // Half of the refreshes by re-INVITE.
-            trunk.methods.retain(|method| *method != Method::Update || seed % 2 == 0);
+            trunk.methods.retain(|method| *method != Method::Update || seed.is_multiple_of(2));
             UserAgent::new(UaConfig { seed: seed * 2 + n, trunks: vec![trunk], ..config() })
         };
         World {
@@ -209,7 +209,7 @@ impl World {
             }
             UaEvent::Reinvite { .. } => {
                 // An owner that refuses refreshes wants the call to end.
-                let agrees = self.rng.random_bool(0.8) || self.seed % 5 == 0;
+                let agrees = self.rng.random_bool(0.8) || self.seed.is_multiple_of(5);
                 let answer = if agrees { Ok(sdp()) } else { Err(488) };
                 let most = if self.rng.random_bool(0.5) { 0 } else { 2_000 };
                 self.soon(most, side, UaCommand::AnswerReinvite { session, answer });
@@ -326,7 +326,7 @@ impl World {
     fn play(mut self) -> World {
         self.place_calls();
         // Long enough for refreshes, in some.
-        self.run_until(if self.seed % 5 == 0 { 400_000 } else { 60_000 });
+        self.run_until(if self.seed.is_multiple_of(5) { 400_000 } else { 60_000 });
         self.closing = true;
         let live: Vec<_> = self.seen.iter().filter(|(_, seen)| seen.ended.is_none()).map(|(key, _)| *key).collect();
         for (side, session) in live {
