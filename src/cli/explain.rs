@@ -250,7 +250,15 @@ fn tools(out: &mut String, plan: &Dialplan) -> std::fmt::Result {
             ToolKind::Hangup => writeln!(out, "    does       BYE, once the goodbye was heard")?,
             ToolKind::Transfer { targets } => {
                 for target in targets {
-                    writeln!(out, "    does       REFER \"{}\" to {}", target.name, target.uri)?;
+                    let how = match &target.leg {
+                        None => "REFER",
+                        Some(leg) if leg.refer => "calls first, then REFER with Replaces or a bridge:",
+                        Some(_) => "calls first, then bridges:",
+                    };
+                    writeln!(out, "    does       {how} \"{}\" to {}", target.name, target.uri)?;
+                    if let Some(fallback) = &target.fallback {
+                        writeln!(out, "    else       \"{fallback}\"")?;
+                    }
                 }
             }
             ToolKind::SendDtmf { max_digits } => writeln!(out, "    does       sends at most {max_digits} keys")?,

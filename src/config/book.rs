@@ -50,6 +50,7 @@ impl Book {
             errors.push(At::file(&directory.display().to_string()).error("", message));
         }
         errors.extend(plans.iter().filter_map(|plan| unknown_provider(plan, settings)));
+        errors.extend(plans.iter().flat_map(|plan| unknown_trunks(plan, settings)));
         errors.extend(claimed_twice(&plans));
         if errors.is_empty() { Ok(Book::from_plans(plans)) } else { Err(errors) }
     }
@@ -149,6 +150,23 @@ fn unknown_provider(plan: &Dialplan, settings: &Settings) -> Option<ConfigError>
     let hint = suggest::hint(name, known.iter().copied());
     let message = format!("\"{name}\" is not a [[provider]] of the settings ({}).{hint}", known.join(", "));
     Some(plan.place_of("provider").error("provider", message))
+}
+
+/// Targets that are to be called on a trunk that there is not.
+fn unknown_trunks(plan: &Dialplan, settings: &Settings) -> Vec<ConfigError> {
+    let trunks = settings.all_trunks();
+    let known: Vec<&str> = trunks.iter().map(|trunk| trunk.name.as_str()).collect();
+    let named = plan.transfer_targets().filter_map(|target| Some((target, target.leg.as_ref()?.trunk.as_deref()?)));
+    let wrong = named.filter(|(_, trunk)| !known.contains(trunk)).map(|(target, trunk)| {
+        let hint = suggest::hint(trunk, known.iter().copied());
+        let list = if known.is_empty() { "there is none".to_owned() } else { known.join(", ") };
+        let target = &target.name;
+        let message = format!(
+            "the target \"{target}\" names \"{trunk}\", which is not a [[trunk]] of the settings ({list}).{hint}"
+        );
+        plan.place_of("tool").error("tool.target.trunk", message)
+    });
+    wrong.collect()
 }
 
 fn claimed_twice(plans: &[Dialplan]) -> Vec<ConfigError> {

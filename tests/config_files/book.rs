@@ -127,3 +127,19 @@ fn an_empty_or_missing_directory_is_a_problem() {
     let missing = files.lines(Book::load(&files.path("none"), &Settings::defaults()));
     assert!(missing.len() == 1 && missing[0].starts_with("none: dialplans: cannot be read: "), "{missing:?}");
 }
+
+/// A second leg goes out by a trunk that there is.
+#[test]
+fn the_trunk_of_a_target_must_be_there() {
+    let target = "[[tool]]\nkind = \"transfer\"\n[[tool.target]]\nname = \"desk\"\ndescription = \"d\"\nuri = \"sip:a@b\"\n\
+                  mode = \"attended\"\ntrunk = ";
+    let files = Files::new(&[("a.toml", &format!("{MINIMAL}{target}\"pbxx\"\n"))]);
+    let mut settings = Settings::defaults();
+    settings.trunks = vec![voxtrunk::trunk::Trunk::new("pbx")];
+    let errors = files.lines(Book::load(files.root(), &settings));
+    let [error] = &errors[..] else { panic!("{errors:#?}") };
+    assert!(error.starts_with("a.toml:") && error.contains("the target \"desk\" names \"pbxx\""), "{error}");
+    assert!(error.ends_with("Did you mean \"pbx\"?"), "{error}");
+    let files = Files::new(&[("a.toml", &format!("{MINIMAL}{target}\"pbx\"\n"))]);
+    assert!(Book::load(files.root(), &settings).is_ok());
+}
