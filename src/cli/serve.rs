@@ -108,12 +108,15 @@ async fn end(term: &mut Signal, int: &mut Signal) {
 
 async fn reload(server: &Server) {
     match server.reload().await {
-        Ok(plans) => println!("voxtrunk: {plans} dialplans read again; running calls keep theirs"),
+        Ok(plans) => {
+            println!("voxtrunk: {plans} dialplans and the TLS certificates read again; running calls keep theirs")
+        }
         Err(problems) => {
             for problem in problems {
                 eprintln!("{problem}");
             }
-            eprintln!("voxtrunk: the dialplans stay as they were");
+            // Dialplans and certificates are two sets: one can be new while the other is not.
+            eprintln!("voxtrunk: those stay as they were");
         }
     }
 }
