@@ -28,7 +28,7 @@ pub fn report(name: &str, settings: &Settings) -> Result<String, String> {
         let _ = writeln!(text, "\n{heading}");
         for (key, value) in rows {
             let origin = origins.fields.get(key).map_or_else(|| origin_of_default(key, trunk), String::as_str);
-            let _ = writeln!(text, "  {key:<28} {value:<44} {origin}");
+            let _ = writeln!(text, "  {key:<30} {value:<42} {origin}");
         }
     }
     let _ = write!(text, "\n{}", other_side(trunk, origins.profile.as_deref(), settings));
