@@ -173,3 +173,55 @@ fn a_loop_ends_with_483() {
     let (ok, output) = run(&mut command, Duration::from_secs(60));
     assert!(!ok && output.contains("483"), "{output}");
 }
+
+/// A server with a `register` trunk at `registrar`, by a transport.
+fn registering_server(registrar: SocketAddr, transport: &str, realtime: &str) -> Server {
+    let dir = tempfile::tempdir().expect("a folder");
+    let secret = dir.path().join("password");
+    std::fs::write(&secret, "s3cret\n").expect("written");
+    let more = format!(
+        "[[trunk]]\nname = \"carrier\"\nkind = \"register\"\ntargets = [\"sip:{registrar};transport={transport}\"]\n\
+         dialled_from = [\"to\"]\n\n[trunk.register]\naor = \"sip:4930123456@trunk.example\"\nexpires_secs = 60\n\n\
+         [trunk.credentials]\npassword = \"file:{}\"\n",
+        secret.display()
+    );
+    let plan = format!("numbers = [\"4930123456\"]\n{PLAN}");
+    Server::configured(dir, &[("number.toml", &plan)], realtime, "127.0.0.1:0", &more)
+}
+
+/// Registered with a password, called by the registered Contact, refreshed with a new nonce, unregistered at the end.
+fn registers(transport: &str, algorithm: &str) {
+    if program("sipp").is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let (_sim, realtime) = realtime(dir.path(), None);
+    let Some(mut kamailio) = Kamailio::start(dir.path(), "registrar.cfg", free_port(), &[("ALGORITHM", algorithm)])
+    else {
+        return;
+    };
+    let mut server = registering_server(kamailio.at, transport, &realtime);
+    kamailio.until("MARK challenged REGISTER");
+    kamailio.until("MARK registered 4930123456");
+    scenario_at(dir.path(), kamailio.at, "routed_once", "4930123456", "u1");
+    let record = &server.cdrs(1)[0];
+    assert_eq!((&record["trunk"], &record["cause"]), (&"carrier".into(), &"caller_bye".into()), "{record}");
+    // 8 s are granted at most, and a nonce lives for 5 s.
+    kamailio.until("MARK challenged REGISTER");
+    kamailio.until("MARK registered 4930123456");
+    server.stop();
+    let last = kamailio.until("expires 0");
+    assert!(last.contains("MARK registered"), "{last}");
+}
+
+/// AUT-03, AUT-05, AUT-06: over UDP, digest with MD5
+#[test]
+fn registers_over_udp_with_md5() {
+    registers("udp", "MD5");
+}
+
+/// AUT-03, AUT-05, AUT-06: over TCP, digest with SHA-256; the call comes back on the connection that we opened
+#[test]
+fn registers_over_tcp_with_sha_256() {
+    registers("tcp", "SHA-256");
+}

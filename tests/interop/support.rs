@@ -134,7 +134,7 @@ pub fn free_port() -> u16 {
 pub struct Server {
     pub sip: SocketAddr,
     pub dir: TempDir,
-    _running: Vec<Running>,
+    running: Vec<Running>,
 }
 
 impl Server {
@@ -143,7 +143,7 @@ impl Server {
         let dir = tempfile::tempdir().expect("a folder");
         let (sim, url) = realtime(dir.path(), scenario);
         let mut server = Server::with_provider(dir, plans, &url);
-        server._running.push(sim);
+        server.running.push(sim);
         server
     }
 
@@ -166,7 +166,20 @@ impl Server {
         );
         std::fs::write(dir.path().join("voxtrunk.toml"), settings).expect("written");
         let (running, sip) = start(&["serve", "--config", "voxtrunk.toml"], dir.path(), "SIP on ");
-        Server { sip, dir, _running: vec![running] }
+        Server { sip, dir, running: vec![running] }
+    }
+
+    /// Asks the server to stop (SIGTERM), and waits until it has.
+    pub fn stop(&mut self) {
+        let Some(Running(child)) = self.running.first_mut() else { return };
+        if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("our child");
+        }
+        let deadline = Instant::now() + START;
+        while child.try_wait().expect("a child of ours").is_none() {
+            assert!(Instant::now() < deadline, "SIGTERM does not end the server");
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
     }
 
     /// Waits until the CDR file has `count` records (they are written when a call is really over).
