@@ -1,4 +1,5 @@
-//! The media path of a call allocates nothing per packet once it is warm.
+//! The media path of a call allocates nothing per packet once it is warm, and a message beyond a limit is refused before memory is
+//! taken for it.
 //!
 //! A counting global allocator needs `unsafe impl GlobalAlloc`: this test crate is the one place where `unsafe` is allowed; it only
 //! counts and hands on to the system's allocator. Counts are per thread, so that the test harness does not disturb.
@@ -20,27 +21,29 @@ use voxtrunk::rtp::sender::Sender;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<usize> = const { Cell::new(0) };
 }
 
 struct Counting;
 
-fn count() {
+fn count(bytes: usize) {
     // A thread that is ending has no counter any more; nothing is measured there.
     let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+    let _ = BYTES.try_with(|sum| sum.set(sum.get() + bytes));
 }
 
 // SAFETY: every call goes to `System` with the arguments it came with.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         unsafe { System.alloc(layout) }
     }
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         unsafe { System.alloc_zeroed(layout) }
     }
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count();
+        count(new_size);
         unsafe { System.realloc(ptr, layout, new_size) }
     }
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
@@ -192,4 +195,94 @@ fn model_to_caller_allocates_nothing_per_packet() {
     assert_eq!(allocations(|| run(100..200)), 0);
     assert_eq!(spoken, 200 * 3200);
     assert!(packets > 4000, "{packets}");
+}
+
+/// Bytes that this thread asks for while `work` runs, all together.
+fn bytes_asked_for(work: impl FnOnce()) -> usize {
+    let before = BYTES.with(Cell::get);
+    work();
+    BYTES.with(Cell::get) - before
+}
+
+/// PAR-07: each limit, one beyond it, in a datagram and on a stream (TLS hands the same bytes to the same cutter): refused, with no
+/// more memory asked for than a small multiple of what came, and none for what was only announced.
+#[test]
+fn limits_come_before_memory() {
+    use voxtrunk::sip::framing::StreamCutter;
+    use voxtrunk::sip::message::{Framing, Message};
+    let message = |headers: &str, body: &str| {
+        format!(
+            "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: 1\r\n\
+             CSeq: 1 INVITE\r\nContact: <sip:a@b>\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let parts = format!("{}--x--\r\n", "--x\r\n\r\na\r\n".repeat(17));
+    let rows = [
+        ("headers", message(&"X: y\r\n".repeat(122), "")),
+        ("a line", message(&format!("X: {}\r\n", "y".repeat(8 * 1024)), "")),
+        ("a folded line", message(&format!("X: y\r\n{}", " y\r\n".repeat(2_100)), "")),
+        ("Vias", message(&"Via: SIP/2.0/UDP h\r\n".repeat(64), "")),
+        ("Vias in a list", message(&format!("Via: SIP/2.0/UDP h{}\r\n", ",SIP/2.0/UDP h".repeat(64)), "")),
+        ("parts", message("Content-Type: multipart/mixed;boundary=x\r\n", &parts)),
+        ("parameters", message(&format!("Contact: <sip:a@b>{}\r\n", ";p".repeat(257)), "")),
+    ];
+    for (name, text) in rows {
+        let expected = if name == "parameters" { 400 } else { 513 };
+        let bytes = bytes::Bytes::from(text.clone());
+        for framing in [Framing::Datagram, Framing::Stream] {
+            let mut status = 0;
+            let asked = bytes_asked_for(|| {
+                status = match framing {
+                    Framing::Datagram => Message::parse(bytes.clone(), framing).map_or_else(|e| e.status, |_| 200),
+                    Framing::Stream => {
+                        let mut cutter = StreamCutter::new();
+                        cutter.push(&bytes);
+                        match cutter.next_frame() {
+                            Some(Ok(voxtrunk::sip::framing::Frame::Message(frame))) => {
+                                Message::parse(frame, framing).map_or_else(|e| e.status, |_| 200)
+                            }
+                            _ => 0,
+                        }
+                    }
+                };
+            });
+            assert_eq!(status, expected, "{name} {framing:?}");
+            assert!(asked < 4 * text.len() + 64 * 1024, "{name} {framing:?}: {asked} bytes for {}", text.len());
+        }
+    }
+    // What is only announced costs nothing, and what does not end is cut off.
+    let announced = bytes_asked_for(|| {
+        let mut cutter = StreamCutter::new();
+        cutter.push(b"OPTIONS sip:a@b SIP/2.0\r\nContent-Length: 4294967295\r\n\r\n");
+        assert!(matches!(cutter.next_frame(), Some(Err(_))));
+    });
+    assert!(announced < 8 * 1024, "{announced}");
+    let endless = bytes_asked_for(|| {
+        let mut cutter = StreamCutter::new();
+        for _ in 0..1_000 {
+            cutter.push(&[b'a'; 1_000]);
+            let _ = cutter.next_frame();
+        }
+    });
+    assert!(endless < 512 * 1024, "{endless} bytes for a line that never ends");
+    assert_eq!(
+        Message::parse(vec![b'a'; 64 * 1024 + 1].into(), Framing::Datagram).map_or_else(|e| e.status, |_| 0),
+        513
+    );
+    let media = format!("v=0\r\nc=IN IP4 192.0.2.1\r\n{}", "m=audio 4000 RTP/AVP 0\r\n".repeat(33));
+    let asked = bytes_asked_for(|| {
+        let local = voxtrunk::sip::offer_answer::LocalMedia {
+            addr: std::net::IpAddr::from([192, 0, 2, 9]),
+            port: 4000,
+            codecs: vec![voxtrunk::sip::offer_answer::Codec::Pcmu],
+            prefer_local_order: false,
+            dtmf: true,
+            ptime_ms: 20,
+            session_id: 1,
+        };
+        let refused = voxtrunk::sip::offer_answer::Negotiation::new(local).receive_offer(media.as_bytes());
+        assert!(refused.is_err_and(|e| e.why.contains("32 media")));
+    });
+    assert!(asked < 64 * 1024, "{asked} bytes for 33 media");
 }

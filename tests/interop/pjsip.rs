@@ -1,6 +1,6 @@
 //! Calls placed by PJSIP; the audio it records is judged.
 
-use super::support::{Server, here, peer_python, run};
+use super::support::{Server, free_port, here, peer_python, realtime, run};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -16,12 +16,12 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn call(python: &Path, server: &Server, args: &[&str]) -> Value {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    call_at(python, server, &server.sip.to_string(), args)
+}
+
+fn call_at(python: &Path, server: &Server, at: &str, args: &[&str]) -> Value {
     let mut command = Command::new(python);
-    command
-        .current_dir(server.dir.path())
-        .arg(here("peers/pjsip_call.py"))
-        .arg(format!("sip:100@{}", server.sip))
-        .args(args);
+    command.current_dir(server.dir.path()).arg(here("peers/pjsip_call.py")).arg(format!("sip:100@{at}")).args(args);
     let (ok, output) = run(&mut command, Duration::from_secs(90));
     let json = output.lines().find(|line| line.starts_with('{')).unwrap_or_else(|| panic!("no report: {output}"));
     assert!(ok, "{output}");
@@ -194,4 +194,62 @@ fn keys_in_both_directions() {
     assert_eq!(record["dtmf_digits"], 3, "{record}");
     assert_eq!(record["tools"][0]["name"], "press", "{record}");
     assert_eq!(record["tools"][0]["ok"], true, "{record}");
+}
+
+/// EAR-01, EAR-02, TIM-01: PJSIP insists on reliable provisional responses and on a session timer
+#[test]
+fn prack_and_session_timer() {
+    let Some(python) = peer_python() else { return };
+    let server = Server::start(&[("100.toml", PLAN)], None);
+    let report = call(&python, &server, &["--record", "heard.wav", "--seconds", "2", "--prack", "--timer"]);
+    assert_eq!((&report["peer_hung_up"], &report["last_status"]), (&false.into(), &200.into()), "{report}");
+    assert_eq!(server.cdrs(1)[0]["cause"], "caller_bye");
+}
+
+/// TRN-01, TRN-07: a call over TLS with the server's certificate checked; with another authority there is none
+#[test]
+fn a_call_over_tls() {
+    let Some(python) = peer_python() else { return };
+    let dir = tempfile::tempdir().expect("a folder");
+    let (_sim, realtime) = realtime(dir.path(), None);
+    let [ca, certificate, key, stranger] =
+        ["ca.pem", "server.pem", "server.key", "stranger.pem"].map(|name| dir.path().join(name));
+    certificates(&ca, &certificate, &key);
+    certificates(&stranger, &dir.path().join("x.pem"), &dir.path().join("x.key"));
+    let port = free_port();
+    let tls = format!(
+        "[sip.tls]\nlisten = \"127.0.0.1:{port}\"\ncertificate = \"{}\"\nkey = \"{}\"\n",
+        certificate.display(),
+        key.display()
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::configured(folder, &[("100.toml", PLAN)], &realtime, "127.0.0.1:0", &tls);
+    let (file, _) = speech(&server);
+    let file = file.to_str().expect("UTF-8 path");
+    let at = format!("localhost:{port}");
+    let call = |ca: &Path| {
+        let ca = ca.to_str().expect("UTF-8 path");
+        let args = ["--transport", "tls", "--ca", ca, "--play", file, "--record", "heard.wav", "--seconds", "4"];
+        call_at(&python, &server, &at, &args)
+    };
+    let report = call(&ca);
+    assert_eq!((&report["peer_hung_up"], &report["rx_lost"]), (&false.into(), &0.into()), "{report}");
+    let heard = wav::read_8k_mono(&server.dir.path().join("heard.wav")).expect("a recording");
+    assert!(heard.iter().any(|s| s.unsigned_abs() > 1000), "no speech came back");
+    let refused = call(&stranger);
+    assert_eq!(refused["media"], Value::Array(Vec::new()), "{refused}");
+    assert_eq!(server.cdrs(1).len(), 1);
+}
+
+/// An authority, and a certificate of it for `localhost` with its key.
+fn certificates(ca: &Path, certificate: &Path, key: &Path) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let (ca_key, own_key) = (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));
+    std::fs::write(ca, params.self_signed(&ca_key).expect("signed").pem()).expect("written");
+    let issuer = Issuer::new(params, ca_key);
+    let own = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
+    std::fs::write(certificate, own.signed_by(&own_key, &issuer).expect("signed").pem()).expect("written");
+    std::fs::write(key, own_key.serialize_pem()).expect("written");
 }

@@ -1,6 +1,6 @@
 //! sipp scenarios, each named after what it shows; the requirement ids stand in the files.
 
-use super::support::{Server, here, program, run};
+use super::support::{Server, here, mandatory, program, run};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -66,6 +66,30 @@ fn refusals() {
     let records = server.cdrs(2);
     let causes: Vec<_> = records.iter().filter_map(|record| record["cause"].as_str()).collect();
     assert!(causes.contains(&"no_codec") && causes.contains(&"no_number"), "{causes:?}");
+}
+
+/// EAR-01, EAR-02, EAR-04, TIM-01: PRACK, UPDATE, a session timer that is too short and one that is not
+#[test]
+fn prack_update_and_session_timer() {
+    let Some(server) = echo_server() else { return };
+    for name in ["prack", "update", "timer_small"] {
+        scenario(&server, name, "100", "u1");
+    }
+    scenario(&server, "prack", "100", "t1");
+    // The 422 has a record of its own.
+    let records = server.cdrs(5);
+    assert_eq!(records.iter().filter(|record| record["cause"] == "caller_bye").count(), 4, "{records:?}");
+}
+
+/// TIM-02: the server as refresher, 45 s after the answer; only where the peers are mandatory
+#[test]
+fn the_server_refreshes() {
+    if !mandatory() {
+        return;
+    }
+    let Some(server) = echo_server() else { return };
+    scenario(&server, "timer_refresh", "100", "u1");
+    assert_eq!(server.cdrs(1)[0]["cause"], "caller_bye");
 }
 
 /// TXN-06: a caller that never acknowledges gets the 200 again and in the end a BYE

@@ -79,11 +79,14 @@ def main():
     p.add_argument("--hold-for", type=float, default=1.0)
     p.add_argument("--reinvite-at", type=float)
     p.add_argument("--update-at", type=float)
-    p.add_argument("--transport", choices=["udp", "tcp"], default="udp")
+    p.add_argument("--transport", choices=["udp", "tcp", "tls"], default="udp")
     p.add_argument("--codec", default="PCMU/8000")
     p.add_argument("--ptime", type=int, default=20)
     p.add_argument("--bound", default="127.0.0.1")
     p.add_argument("--accept-refer", action="store_true")
+    p.add_argument("--ca", help="TLS: PEM of the authority that must have signed the server's certificate")
+    p.add_argument("--prack", action="store_true", help="insist on reliable provisional responses")
+    p.add_argument("--timer", action="store_true", help="insist on a session timer")
     p.add_argument("--log-level", type=int, default=0)
     args = p.parse_args()
 
@@ -108,7 +111,10 @@ def main():
     transport = pj.TransportConfig()
     transport.port = 0
     transport.boundAddress = args.bound
-    kind = pj.PJSIP_TRANSPORT_UDP if args.transport == "udp" else pj.PJSIP_TRANSPORT_TCP
+    kind = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP, "tls": pj.PJSIP_TRANSPORT_TLS}[args.transport]
+    if args.ca:
+        transport.tlsConfig.CaListFile = args.ca
+        transport.tlsConfig.verifyServer = True
     endpoint.transportCreate(kind, transport)
     endpoint.audDevManager().setNullDev()
     endpoint.libStart()
@@ -124,10 +130,14 @@ def main():
     account_config = pj.AccountConfig()
     account_config.idUri = f"sip:pjsip@{args.bound}"
     account_config.mediaConfig.transportConfig.boundAddress = args.bound
+    if args.prack:
+        account_config.callConfig.prackUse = pj.PJSUA_100REL_MANDATORY
+    if args.timer:
+        account_config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_REQUIRED
     account = Account()
     account.create(account_config)
     call = Call(account, args, result)
-    uri = args.uri + (";transport=tcp" if args.transport == "tcp" else "")
+    uri = args.uri + ("" if args.transport == "udp" else ";transport=" + args.transport)
     call.makeCall(uri, pj.CallOpParam(True))
 
     steps = []

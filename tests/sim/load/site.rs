@@ -37,7 +37,6 @@ pub struct Caller {
     /// Our empty re-INVITE is out: its answer is an offer.
     asked_offer: bool,
     sequence: u16,
-    hung_up: bool,
 }
 
 const KNOWN: &str = "sip:4711@192.0.2.10";
@@ -83,8 +82,7 @@ impl World {
             _ => {}
         }
         let speaks = self.rng.random_bool(0.1);
-        let caller =
-            Caller { number, negotiation, answered: false, speaks, asked_offer: false, sequence: 1, hung_up: false };
+        let caller = Caller { number, negotiation, answered: false, speaks, asked_offer: false, sequence: 1 };
         self.sites[site].callers.insert(session, caller);
         self.early_acts(site, session);
         let invite = NewInvite {
@@ -142,7 +140,6 @@ impl World {
         let command = match act {
             Act::HangUp => {
                 let what = if caller.answered { "hung up" } else { "cancelled" };
-                caller.hung_up = true;
                 self.count(what);
                 UaCommand::Hangup { session, reason: None }
             }
@@ -249,7 +246,6 @@ impl World {
             }
             UaEvent::Ended { end, .. } => {
                 let what = match end {
-                    SessionEnd::PeerBye { .. } if caller.hung_up => "hang-ups from both sides",
                     SessionEnd::PeerBye { .. } => "site ended: peer bye",
                     SessionEnd::Local => "site ended: local",
                     SessionEnd::Failed { status: 408 | 503, .. } => "site ended: timeout or no room",

@@ -4,7 +4,7 @@
 //! `transfer`, `session_timer`, `reliable`, `replacing`, `referred`, `capabilities`, `calling`.
 //! `requests`: ours outside of dialogs. `tries`: random answers to ours. `registering`: the registration machine against a scripted registrar. `resolving`: RFC 3263
 //! against scripted zones.
-//! `torture`: RFC 4475 at the user agent. `network`: two user agents joined by a bad network, many seeds. `programs`: random
+//! `collisions`: names chosen by an attacker. `torture`: RFC 4475 at the user agent. `network`: two user agents joined by a bad network, many seeds. `programs`: random
 //! programs of messages, time and commands; nothing may stay and nothing may happen twice. `hour`: a call of an hour
 //! with session timer. `flows`: golden traces of RFC 3665 and RFC 5359.
 
@@ -12,6 +12,7 @@ mod callee;
 mod caller;
 mod calling;
 mod capabilities;
+mod collisions;
 mod dialogs;
 mod flows;
 mod hour;
