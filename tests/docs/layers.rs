@@ -125,6 +125,22 @@ fn each_crate_has_its_door() {
     }
 }
 
+/// A11: every map is hashed with the keys of the standard library; nothing names a hasher without a key, but for tags of our own
+/// that hash a secret with them.
+#[test]
+fn maps_are_hashed_with_a_key() {
+    for (file, code, _) in sources() {
+        for word in ["with_hasher", "with_capacity_and_hasher", "BuildHasher", "FxHash", "ahash::", "fnv::", "IndexMap"]
+        {
+            assert_eq!(
+                uses(&code, word).next(),
+                None,
+                "src/{file} names {word}: use the standard library's HashMap as it is"
+            );
+        }
+    }
+}
+
 #[test]
 fn queues_are_bounded_and_files_small() {
     for (file, code, lines) in sources() {
