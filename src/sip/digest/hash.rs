@@ -22,6 +22,7 @@ pub(super) struct Algorithm {
 
 impl Algorithm {
     pub const MD5: Algorithm = Algorithm { hash: Hash::Md5, session: false };
+    #[cfg(test)]
     pub const SHA256: Algorithm = Algorithm { hash: Hash::Sha256, session: false };
 
     /// `None`: one that we do not have.

@@ -86,7 +86,7 @@ impl Attempt {
 }
 
 impl Session {
-    /// A final refusal of our INVITE. `true`: it ends the call; else another try is under way.
+    /// A final refusal of our INVITE: another try, or the end.
     pub(super) fn invite_refusal(
         &mut self,
         core: &mut Core,
@@ -94,7 +94,14 @@ impl Session {
         status: u16,
         message: &Message,
         sent: &Sent,
-    ) -> bool {
+    ) {
+        if self.is_final(core, now, status, message, sent) {
+            self.invite_refused(core, now, status, message.reasons());
+        }
+    }
+
+    /// `false`: another try is under way.
+    fn is_final(&mut self, core: &mut Core, now: Instant, status: u16, message: &Message, sent: &Sent) -> bool {
         let Phase::Calling(out) = &mut self.phase else { return true };
         if out.hangup.is_some() || out.attempt.tries >= MOST_TRIES {
             return true;

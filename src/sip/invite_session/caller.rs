@@ -153,11 +153,7 @@ impl Session {
             }
             (Phase::Calling(_), 200..=299) => self.first_ok(core, now, flow, message),
             (_, 200..=299) => self.further_ok(core, now, flow, message),
-            (Phase::Calling(_), _) => {
-                if self.invite_refusal(core, now, status, message, sent) {
-                    self.invite_refused(core, now, status, message.reasons());
-                }
-            }
+            (Phase::Calling(_), _) => self.invite_refusal(core, now, status, message, sent),
             // 1xx of other branches after the 2xx; the final response to our CANCEL after the end.
             _ => {}
         }

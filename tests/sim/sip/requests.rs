@@ -152,7 +152,7 @@ fn credentials_of_other_trunks_stay() {
     }
 }
 
-/// TRN-13: after a time-out, a transport error and a 503 the next flow is tried with a new branch; the last one's failure is told.
+/// TRN-13, AUT-05: after a time-out, a transport error and a 503 the next flow is tried with a new branch; the last one's failure is told.
 #[test]
 fn next_flow() {
     let mut bench = bench("secret");

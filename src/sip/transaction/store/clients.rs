@@ -102,7 +102,7 @@ impl Store {
                             tx: id,
                             flow,
                             message: message.clone(),
-                            sent: Sent { request: tx.request.clone(), flow: tx.flow },
+                            sent: Box::new(Sent { request: tx.request.clone(), flow: tx.flow }),
                         });
                     }
                 }

@@ -53,7 +53,7 @@ pub(crate) enum Notice {
         tx: u64,
         flow: Flow,
         message: Message,
-        sent: Sent,
+        sent: Box<Sent>,
     },
     /// No final response: 408 or 503 (§8.1.3.1).
     ClientFailed {
