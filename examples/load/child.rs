@@ -76,7 +76,7 @@ pub fn pin(core: usize) -> Result<(), String> {
     rustix::thread::sched_setaffinity(None, &set).map_err(|e| format!("core {core}: {e}"))
 }
 
-fn until_told<F: Future<Output = Result<(), String>>>(threads: usize, work: F) -> Result<(), String> {
+pub fn until_told<F: Future<Output = Result<(), String>>>(threads: usize, work: F) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_all()
@@ -85,7 +85,7 @@ fn until_told<F: Future<Output = Result<(), String>>>(threads: usize, work: F) -
     runtime.block_on(work)
 }
 
-async fn stdin_closed() {
+pub async fn stdin_closed() {
     let _ = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await;
 }
 
@@ -119,11 +119,13 @@ pub fn server(args: &Args) -> Result<(), String> {
     })
 }
 
-fn settings(args: &Args) -> Settings {
+pub fn settings(args: &Args) -> Settings {
     let mut settings = Settings::defaults();
     settings.sip.listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     settings.limits.max_calls = args.calls + 8;
     settings.limits.calls_per_second = args.cps * 2 + 10;
+    // What is measured is the cost, not where it ends.
+    settings.limits.max_cpu_percent = 100;
     settings.media.workers = args.workers;
     settings.media.append_ms = args.append_ms;
     settings.observe.listen = None;
@@ -146,7 +148,7 @@ fn settings(args: &Args) -> Settings {
     settings
 }
 
-fn plan(args: &Args) -> Dialplan {
+pub fn plan(args: &Args) -> Dialplan {
     Dialplan {
         file: PathBuf::from("load.toml"),
         name: "load".into(),

@@ -16,6 +16,7 @@ mod callee;
 mod caller;
 mod certificates;
 mod failing;
+mod flooding;
 mod interrupting;
 mod leaking;
 mod limiting;

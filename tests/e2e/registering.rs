@@ -130,3 +130,35 @@ async fn targets_are_asked_whether_they_are_there() {
     assert_eq!(state.problem, None);
     world.stop().await;
 }
+
+/// The trunks as an operator sees them: `voxtrunk trunks` asks the running server, shows targets and what is wrong, and its exit code
+/// says whether all is well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_shows_the_trunks() {
+    let (a, b) = (Peer::at(own_ip()).await, Peer::at(own_ip()).await);
+    let world = World::new(vec![plan("1000", "")], |s| {
+        s.observe.listen = Some((s.sip.listen.ip(), 0).into());
+        two_targets(s, a.addr(), b.addr());
+    })
+    .await;
+    for (peer, status) in [(&a, "200 OK"), (&b, "503 Service Unavailable")] {
+        let (options, from) = peer.request("OPTIONS").await;
+        peer.answer(&options, from, status, "").await;
+    }
+    until(&world, "pbx", "judged", |t| t.targets.iter().all(|target| target.up.is_some())).await;
+    let address = world.server.metrics_addr().unwrap().to_string();
+    let run = |json: bool| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_voxtrunk"));
+        command.args(["trunks", "--url", &address]).args(json.then_some("--json"));
+        command.output().unwrap()
+    };
+    let (table, json) = tokio::task::spawn_blocking(move || (run(false), run(true))).await.unwrap();
+    assert_eq!(table.status.code(), Some(1), "a target is down");
+    let text = String::from_utf8(table.stdout).unwrap();
+    let line = |addr: SocketAddr| text.lines().find(|line| line.contains(&addr.to_string())).unwrap().to_owned();
+    assert!(line(a.addr()).contains("up") && line(b.addr()).contains("down"), "{text}");
+    assert!(text.contains("answers OPTIONS with 503") && text.contains("peers"), "{text}");
+    let page: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(page["trunks"][0]["targets"][1]["up"], false);
+    world.stop().await;
+}
