@@ -139,7 +139,8 @@ pub struct MediaSettings {
 pub struct LimitSettings {
     pub max_calls: usize,
     pub calls_per_second: u32,
-    /// No new calls while the process uses more of all cores (S11); 100 = whatever it uses.
+    /// No new calls while the process uses more of all cores (S11), or media or signalling run late; 100 = none is
+    /// refused for load.
     pub max_cpu_percent: u32,
     /// SIGTERM: how long running calls may go on.
     pub drain: Duration,

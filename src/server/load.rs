@@ -18,7 +18,7 @@ const CPU_WINDOW: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct Load {
-    /// Percent of all cores; 100 and above: never shut.
+    /// Percent of all cores; 100 and above: no gate ever shuts, whatever the load.
     max_cpu_percent: u32,
     cores: u32,
     read_at: Instant,
@@ -52,10 +52,12 @@ impl Load {
             (value > limit).then_some(name)
         };
         let max = u64::from(self.max_cpu_percent);
-        let (cpu_shut, cpu_open) = if max >= 100 { (u64::MAX, u64::MAX) } else { (max, max * 9 / 10) };
+        if max >= 100 {
+            return;
+        }
         self.shut = over(media_late, MEDIA_SHUT, MEDIA_OPEN, "overload_media")
             .or_else(|| over(self.loop_late.into(), LOOP_SHUT.into(), LOOP_OPEN.into(), "overload_signalling"))
-            .or_else(|| over(self.cpu_percent.into(), cpu_shut, cpu_open, "overload_cpu"));
+            .or_else(|| over(self.cpu_percent.into(), max, max * 9 / 10, "overload_cpu"));
     }
 
     /// Why no new call is taken.
@@ -100,7 +102,7 @@ mod tests {
         run(&mut load, now, 20, 70, 0, Duration::ZERO);
         assert_eq!(load.shut(), None);
         let mut never = Load::new(start, Duration::ZERO, 2, 100);
-        run(&mut never, start, 30, 100, 0, Duration::ZERO);
+        run(&mut never, start, 30, 100, 500, Duration::from_secs(1));
         assert_eq!(never.shut(), None);
     }
 

@@ -122,7 +122,8 @@ impl Trunk {
     /// What `sip.peers` means: whoever is in these networks, by any transport the server listens on.
     pub fn peers(networks: Vec<Network>, transports: Vec<Transport>) -> Trunk {
         let identify = Identify { sources: networks, ..Identify::default() };
-        Trunk { identify, transports, ..Trunk::new(PEERS) }
+        // Nobody registered with them: what the Request-URI does not say, To does not say either.
+        Trunk { identify, transports, dialled: vec![DialledFrom::RequestUri], ..Trunk::new(PEERS) }
     }
 
     /// Whether it registers with its targets.

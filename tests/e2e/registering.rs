@@ -147,7 +147,7 @@ async fn the_command_shows_the_trunks() {
     }
     until(&world, "pbx", "judged", |t| t.targets.iter().all(|target| target.up.is_some())).await;
     let address = world.server.metrics_addr().unwrap().to_string();
-    let run = |json: bool| {
+    let run = move |json: bool| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_voxtrunk"));
         command.args(["trunks", "--url", &address]).args(json.then_some("--json"));
         command.output().unwrap()

@@ -29,7 +29,7 @@ async fn invite(ip: IpAddr, world: &World, number: &str) -> (u16, String, Caller
 }
 
 /// AUT-01: a request is of exactly one trunk, by its source; the trunk's rules read the number, its limits hold, and its name is in the
-/// record. DLG-14: 486 for a caller's second call, 480 where the trunk says so, 603 for a blocked caller.
+/// record (OVL-08, one an INVITE). OVL-01, DLG-14: 486 for a caller's second call, 480 where the trunk says so, 603 for a blocked caller.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_trunk_has_its_own_rules() {
     let (carrier, pbx, strict) = (own_ip(), own_ip(), own_ip());
