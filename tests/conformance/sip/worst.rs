@@ -28,6 +28,10 @@ pub enum Parser {
     Stream,
     /// The status line in a NOTIFY.
     Sipfrag,
+    /// Trunk, dialled number, caller and forwarding of an INVITE, with every header believed.
+    Trunk,
+    /// The credentials of a request, by the server that asked for them.
+    Digest,
 }
 
 pub struct Worst {
@@ -151,6 +155,17 @@ pub fn inputs(size: usize) -> Vec<Worst> {
     add(Parser::Stream, "header lines", lines("Subject: ", "a", "", size));
     add(Parser::Stream, "line ends", fill("", "\r\n", "", size));
     add(Parser::Stream, "half line ends", fill("OPTIONS sip:a@b SIP/2.0\r\n", "a\n\r", "", size));
+    add(Parser::Trunk, "Diversions", lines("Diversion: <sip:+1@b>", ",<sip:+1@b>;reason=x", "", size));
+    add(Parser::Trunk, "History-Infos", lines("History-Info: <sip:+1@b>;index=1", ",<sip:+1@b>;index=1.1", "", size));
+    add(Parser::Trunk, "asserted identities", lines("P-Asserted-Identity: <sip:+1@b>", ",<tel:+1>", "", size));
+    add(Parser::Trunk, "a long name", lines("P-Asserted-Identity: \"", "\\a", "\" <sip:+1@b>", size));
+    add(Parser::Trunk, "user to user", lines("User-to-User: ", "a%41", ";encoding=hex", size));
+    add(Parser::Trunk, "Replaces", lines("Replaces: a", ";to-tag=1", "", size));
+    add(Parser::Trunk, "Session-Expires", lines("Session-Expires: 90", ";refresher=uas", "", size));
+    add(Parser::Digest, "parameters", lines("Authorization: Digest realm=\"r\"", ",a=\"\\b\"", "", size));
+    add(Parser::Digest, "commas", lines("Authorization: Digest realm=\"r\"", ",", "", size));
+    add(Parser::Digest, "schemes", lines("Authorization: Digest ", "realm=\"r\",Digest ", "", size));
+    add(Parser::Digest, "open quotes", lines("Authorization: Digest realm=", "\"\\\"", "", size));
     add(Parser::Sipfrag, "line ends", fill("", "\r\n", "SIP/2.0 200 OK", size));
     add(Parser::Sipfrag, "spaces", fill("SIP/2.0", " ", "", size));
     all
@@ -184,6 +199,8 @@ pub fn run(parser: Parser, bytes: &Bytes) -> usize {
             frames
         }
         Parser::Sipfrag => sipfrag_status(bytes).map_or(0, usize::from),
+        Parser::Trunk => whole(bytes).map_or(0, |m| of_a_trunk(&m)),
+        Parser::Digest => whole(bytes).map_or(0, |m| digest(&m)),
     }
 }
 
@@ -206,6 +223,34 @@ fn request(bytes: &Bytes) -> usize {
     sum += message.addresses(&Name::RecordRoute).map_or(0, |r| r.len());
     sum += message.addresses(&Name::PAssertedIdentity).map_or(0, |r| r.len());
     sum + Builder::response(&message, status, "", Some("t")).build().as_bytes().len()
+}
+
+fn whole(bytes: &Bytes) -> Option<Message> {
+    Message::parse(bytes.clone(), Framing::Datagram).map_or_else(|failure| failure.partial, Some)
+}
+
+/// What `server` asks of a request of a trunk, and the user agent of its headers.
+pub fn of_a_trunk(message: &Message) -> usize {
+    use voxtrunk::trunk::{DialledFrom, IdentityHeader, Trunk, caller, dialled};
+    let from = [DialledFrom::PCalledPartyId, DialledFrom::HistoryInfo, DialledFrom::Diversion, DialledFrom::To];
+    let trusted = vec![IdentityHeader::PAssertedIdentity, IdentityHeader::RemotePartyId];
+    let trunk = Trunk { trusted, dialled: from.to_vec(), headers_in: vec!["User-to-User".into()], ..Trunk::new("t") };
+    let caller = caller::caller(&trunk, message);
+    let dialled = dialled::dialled(&trunk, "voxtrunk", message);
+    let blocked = caller::is_blocked(&trunk, &caller);
+    let replaces = message.replaces().is_some_and(|r| r.is_ok());
+    let expires = message.session_expires().is_some_and(|e| e.is_ok());
+    std::hint::black_box(&dialled);
+    usize::from(blocked) + usize::from(replaces) + usize::from(expires)
+}
+
+/// What the digest server makes of a request.
+pub fn digest(message: &Message) -> usize {
+    use voxtrunk::observe::pii::Pii;
+    use voxtrunk::sip::digest::{Credentials, server::DigestServer};
+    let users = [Credentials { realm: None, user: "u".into(), password: Pii("p".into()) }];
+    let mut server = DigestServer::new([7; 32], "r");
+    server.verify(voxtrunk::net::clock::now(), std::net::IpAddr::from([192, 0, 2, 7]), message, &users).is_ok().into()
 }
 
 fn local() -> LocalMedia {

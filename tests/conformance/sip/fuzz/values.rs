@@ -133,7 +133,8 @@ fn headers() {
             let _ =
                 (message.has_token(name, "timer"), message.seconds(name), message.address(name), message.lines(name));
         }
-        let _ = message.subscription_state();
+        let _ = (message.subscription_state(), message.session_expires(), message.replaces());
+        let _ = (crate::worst::of_a_trunk(&message), crate::worst::digest(&message));
         good
     });
     assert!(taken > 1_000, "{taken}");
