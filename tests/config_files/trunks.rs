@@ -20,7 +20,7 @@ fn peers_are_one_more_trunk_and_come_last() {
     assert_eq!(none.all_trunks().len(), 1);
     let peers = Settings::defaults().all_trunks();
     assert_eq!(peers, [Trunk::peers(Settings::defaults().sip.peers, vec![Transport::Udp, Transport::Tcp])]);
-    assert_eq!(peers[0].dialled, [DialledFrom::RequestUri, DialledFrom::To]);
+    assert_eq!(peers[0].dialled, [DialledFrom::RequestUri]);
 }
 
 #[test]
