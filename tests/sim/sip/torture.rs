@@ -2,7 +2,7 @@
 
 use crate::kit::*;
 use std::path::Path;
-use voxtrunk::sip::user_agent::{UaCounts, UaEvent};
+use voxtrunk::sip::user_agent::{UaCommand, UaCounts, UaEvent};
 
 /// What must come back.
 #[derive(Debug, PartialEq, Clone, Copy)]
@@ -103,4 +103,21 @@ fn every_file_has_its_outcome() {
     let files = std::fs::read_dir(&folder).expect("the corpus").filter_map(Result::ok);
     let count = files.filter(|f| f.path().extension().is_some_and(|e| e == "dat")).count();
     assert_eq!(count, FILES.len(), "every file of the corpus is listed");
+}
+
+/// PAR-08: a 2xx without the Contact that it must have still makes the call: its target is the INVITE's own.
+#[test]
+fn a_2xx_without_contact() {
+    let mut bench = Bench::new();
+    let session = bench.place(Some(SDP));
+    let invite = bench.last();
+    let target = |message: &voxtrunk::sip::message::Message| message.request_uri().expect("a request").expect("a URI");
+    bench.hear(reply(&invite, 200, "bob", &[], SDP));
+    let ack = bench.last();
+    assert_eq!((name(&ack).as_str(), target(&ack)), ("ACK", target(&invite)));
+    bench.tell(UaCommand::Hangup { session, reason: None });
+    let bye = bench.last();
+    assert_eq!((name(&bye).as_str(), target(&bye)), ("BYE", target(&invite)));
+    bench.hear(reply(&bye, 200, "bob", &[], ""));
+    bench.expect_empty();
 }

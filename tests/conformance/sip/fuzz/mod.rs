@@ -156,7 +156,7 @@ impl Fuzz {
     /// The next input; `None` when the time or the rounds are over.
     pub fn next(&mut self) -> Option<Vec<u8>> {
         let over = match self.until {
-            Some(until) => self.round % 64 == 0 && clock::now() >= until,
+            Some(until) => self.round.is_multiple_of(64) && clock::now() >= until,
             None => self.round >= self.rounds,
         };
         if over {
