@@ -67,7 +67,7 @@ impl Targets {
     }
 
     /// What is to be looked up now; [`Targets::resolved`] is due for each.
-    pub fn to_look_up(&mut self, now: Instant) -> Vec<(TargetId, Uri)> {
+    pub fn take_lookups(&mut self, now: Instant) -> Vec<(TargetId, Uri)> {
         let due = self.all().filter(|(_, target)| target.look_up_at.is_some_and(|at| at <= now));
         due.map(|(id, target)| {
             target.look_up_at = None;
@@ -101,7 +101,7 @@ impl Targets {
     }
 
     /// Whom to ask with OPTIONS now; [`Targets::answered`] is due for each.
-    pub fn to_probe(&mut self, now: Instant) -> Vec<(TargetId, Uri, Flow)> {
+    pub fn take_probes(&mut self, now: Instant) -> Vec<(TargetId, Uri, Flow)> {
         let mut due = Vec::new();
         for (id, target) in self.all() {
             for hop in &mut target.hops {
@@ -217,13 +217,13 @@ mod tests {
     fn a_target_that_is_down_comes_last() {
         let now = clock::now();
         let mut targets = targets(now);
-        assert_eq!(targets.to_look_up(now).len(), 2);
-        assert!(targets.is_looking(TRUNK) && targets.to_look_up(now).is_empty());
+        assert_eq!(targets.take_lookups(now).len(), 2);
+        assert!(targets.is_looking(TRUNK) && targets.take_lookups(now).is_empty());
         targets.resolved(now, FIRST, Ok((vec![flow(2), flow(3)], Duration::from_secs(60))), 0);
         targets.resolved(now, SECOND, Ok((vec![flow(4)], Duration::from_secs(60))), 0);
         assert_eq!(targets.flows(TRUNK), [flow(2), flow(3), flow(4)]);
         let later = now + Duration::from_secs(1);
-        assert_eq!(targets.to_probe(later).len(), 3);
+        assert_eq!(targets.take_probes(later).len(), 3);
         assert_eq!(targets.answered(later, FIRST, flow(2), 200), Some(true));
         assert_eq!(targets.answered(later, FIRST, flow(3), 408), Some(false));
         assert_eq!(targets.flows(TRUNK), [flow(2), flow(4), flow(3)]);
@@ -240,17 +240,17 @@ mod tests {
     fn addresses_are_looked_up_again() {
         let now = clock::now();
         let mut targets = targets(now);
-        targets.to_look_up(now);
+        targets.take_lookups(now);
         targets.resolved(now, FIRST, Ok((vec![flow(2), flow(3)], Duration::ZERO)), 0);
         targets.resolved(now, SECOND, Err("DNS has no record".into()), 0);
         assert_eq!(targets.problem(TRUNK).as_deref(), Some("DNS has no record"));
-        targets.to_probe(now + Duration::from_secs(1));
+        targets.take_probes(now + Duration::from_secs(1));
         targets.answered(now, FIRST, flow(2), 408);
-        assert!(targets.to_look_up(now + Duration::from_secs(4)).is_empty());
-        assert_eq!(targets.to_look_up(now + FRESH.0).len(), 1);
+        assert!(targets.take_lookups(now + Duration::from_secs(4)).is_empty());
+        assert_eq!(targets.take_lookups(now + FRESH.0).len(), 1);
         targets.resolved(now, FIRST, Ok((vec![flow(5), flow(2)], Duration::MAX)), 0);
         assert_eq!(targets.flows(TRUNK), [flow(5), flow(2)], "the one that was down still is");
-        assert_eq!(targets.to_look_up(now + FRESH.1).len(), 2);
+        assert_eq!(targets.take_lookups(now + FRESH.1).len(), 2);
         targets.resolved(now, FIRST, Err("DNS did not answer".into()), 0);
         assert_eq!(targets.flows(TRUNK), [flow(5), flow(2)]);
     }

@@ -93,10 +93,10 @@ impl Signalling {
 
     /// Lookups, OPTIONS and registrations that are due.
     pub(super) fn tend(&mut self, now: Instant) {
-        for (id, uri) in self.targets.to_look_up(now) {
+        for (id, uri) in self.targets.take_lookups(now) {
             self.look_up(now, super::ways::Purpose::Target(id), id.trunk, &uri);
         }
-        for (id, uri, flow) in self.targets.to_probe(now) {
+        for (id, uri, flow) in self.targets.take_probes(now) {
             self.probe(now, id, uri, flow);
         }
         let due = |registering: &Registering| registering.deadline.is_some_and(|at| at <= now);
