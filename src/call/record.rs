@@ -28,6 +28,7 @@ impl Record {
             sip_call_id: params.sip_call_id.clone(),
             source: params.source.to_string(),
             caller: params.caller.expose().clone(),
+            attestation: params.caller_info.attestation.clone(),
             dialled: params.dialled.clone(),
             dialplan: Some(params.plan.name.clone()),
             provider: Some(params.provider_name.clone()),

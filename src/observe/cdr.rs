@@ -26,6 +26,8 @@ pub struct Cdr {
     pub trunk: Option<String>,
     pub source: String,
     pub caller: String,
+    /// STIR attestation as the trunk vouches for it (`A`, `B`, `C`), or its verstat word.
+    pub attestation: Option<String>,
     pub dialled: String,
     pub dialplan: Option<String>,
     pub provider: Option<String>,

@@ -9,7 +9,7 @@ use voxtrunk::config::settings::{Network, UnknownSources};
 use voxtrunk::observe::pii::Pii;
 use voxtrunk::sip::digest::Credentials;
 use voxtrunk::sip::offer_answer::Codec;
-use voxtrunk::trunk::{DialledFrom, DigestUser, Trunk};
+use voxtrunk::trunk::{DialledFrom, DigestUser, IdentityHeader, Trunk};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -28,7 +28,7 @@ async fn invite(ip: IpAddr, world: &World, number: &str) -> (u16, String, Caller
     (status, text, caller)
 }
 
-/// AUT-01: a request is of exactly one trunk, by its source; the trunk's rules read the number, its limits hold, and its name is in the
+/// AUT-01, AUT-09, AUT-11: a request is of exactly one trunk, by its source; the trunk's rules read the number, its limits hold, and its name is in the
 /// record (OVL-08, one an INVITE). OVL-01, DLG-14: 486 for a caller's second call, 480 where the trunk says so, 603 for a blocked caller.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_trunk_has_its_own_rules() {
@@ -77,6 +77,38 @@ async fn each_trunk_has_its_own_rules() {
     assert_eq!(records.len(), 6, "one record an INVITE");
 }
 
+/// AUT-08, AUT-12: the record names the caller, and the attestation, that a trusted trunk vouches for, no name of who withholds it, and
+/// only From for a trunk that is not trusted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_caller_is_whom_the_trunk_vouches_for() {
+    let (carrier, stranger) = (own_ip(), own_ip());
+    let world = World::new(vec![plan("1000", "")], |s| {
+        let mut trusted = trunk("carrier", carrier);
+        trusted.trusted = vec![IdentityHeader::PAssertedIdentity];
+        s.trunks = vec![trusted, trunk("stranger", stranger)];
+    })
+    .await;
+    let vouched =
+        "P-Asserted-Identity: <sip:+15550100300;verstat=TN-Validation-Passed-A@carrier.example.com;user=phone>\r\n";
+    let withheld = format!("{vouched}Privacy: id\r\n");
+    for (ip, lines) in [(carrier, vouched), (carrier, withheld.as_str()), (stranger, vouched)] {
+        let mut caller = Caller::udp_from(ip, world.sip()).await;
+        caller.invite_adding("1000", lines).await;
+        assert_eq!(caller.answer().await.0, 200);
+        assert_eq!(caller.bye().await, 200);
+    }
+    world.until("all over", |c| c.calls == 0).await;
+    let records = world.stop().await;
+    let of = |trunk: &str| records.iter().filter(|r| r["trunk"] == trunk).collect::<Vec<_>>();
+    let callers: BTreeSet<_> = of("carrier").iter().map(|r| r["caller"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(callers, BTreeSet::from(["+15550100300".to_owned(), String::new()]));
+    let attested = of("carrier").iter().filter(|r| r["attestation"].is_string()).count();
+    assert_eq!(attested, 2, "{records:?}");
+    let strange = of("stranger");
+    assert_ne!(strange[0]["caller"], "+15550100300", "not trusted, not believed");
+    assert_eq!(strange[0]["attestation"], serde_json::Value::Null);
+}
+
 /// TRN-10: what we call ourselves in Contact and SDP, and the codecs, are the trunk's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trunk_knows_us_by_its_own_address() {
@@ -104,7 +136,7 @@ async fn a_trunk_knows_us_by_its_own_address() {
     world.stop().await;
 }
 
-/// A1, AUT-01: of an unknown source nothing is answered. With `unknown_sources = "forbidden"` every request gets the same 403,
+/// A1, AUT-01, DLG-01: of an unknown source nothing is answered. With `unknown_sources = "forbidden"` every request gets the same 403,
 /// byte for byte whether the number exists, and neither sooner nor later; a known trunk is served meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scanner_learns_nothing() {

@@ -23,7 +23,7 @@ fn data(block: &str) -> Map<String, Value> {
     serde_json::from_str(json).expect("one JSON object")
 }
 
-/// AUT-14: nothing is given unless the dialplan asks for it, and only what it asks for.
+/// AUT-13, AUT-14: nothing is given unless the dialplan asks for it, and only what it asks for.
 #[test]
 fn off_by_default() {
     let info = info("x");

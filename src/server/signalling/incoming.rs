@@ -93,6 +93,7 @@ impl Signalling {
             trunk: self.parts.trunks.get(trunk).map(|ready| ready.trunk.name.clone()),
             source: flow.remote.to_string(),
             caller: who.caller.number.expose().clone(),
+            attestation: who.caller.attestation.clone(),
             dialled: who.dialled.clone(),
             ..self.blank_record()
         }

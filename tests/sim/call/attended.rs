@@ -223,7 +223,7 @@ fn keys_of_the_target() {
     assert_eq!(world.peer.first_loud_since(pressed), None, "and are not for the caller");
 }
 
-/// The caller hangs up at every stage: the leg gets CANCEL or BYE with a Reason, its port is released, one record.
+/// DLG-18: the caller hangs up at every stage: the leg gets CANCEL or BYE with a Reason, its port is released, one record.
 #[test]
 fn caller_leaves() {
     for stage in 0..4 {
