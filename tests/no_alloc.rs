@@ -224,6 +224,7 @@ fn limits_come_before_memory() {
         ("a folded line", message(&format!("X: y\r\n{}", " y\r\n".repeat(2_100)), "")),
         ("Vias", message(&"Via: SIP/2.0/UDP h\r\n".repeat(64), "")),
         ("Vias in a list", message(&format!("Via: SIP/2.0/UDP h{}\r\n", ",SIP/2.0/UDP h".repeat(64)), "")),
+        ("Record-Routes", message(&format!("Record-Route: <sip:a;lr>{}\r\n", ",<sip:a;lr>".repeat(64)), "")),
         ("parts", message("Content-Type: multipart/mixed;boundary=x\r\n", &parts)),
         ("parameters", message(&format!("Contact: <sip:a@b>{}\r\n", ";p".repeat(257)), "")),
     ];

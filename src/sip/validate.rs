@@ -7,6 +7,9 @@ use super::lexer::{self, Fault, MAX_VIAS, Span, bad, too_large};
 use super::message::{Framing, Message, Method, Start};
 use super::{address, multipart, uri, via};
 
+/// Most values of Route, and of Record-Route: a path is no longer than its Vias.
+const MAX_ROUTES: usize = MAX_VIAS;
+
 /// Reads the start line. A broken one still gives the method and URI as far as they can be told.
 pub(crate) fn start_line(raw: &[u8], line: Span) -> (Start, Option<Fault>) {
     let text = line.of(raw);
@@ -70,6 +73,11 @@ pub(crate) fn message(message: &Message, framing: Framing) -> Result<usize, Faul
         return Err(bad("white space in Call-ID"));
     }
     let body_len = body_length(message, framing)?;
+    for name in [Name::Route, Name::RecordRoute] {
+        if message.raw_values(&name).nth(MAX_ROUTES).is_some() {
+            return Err(too_large("more than 64 Route or Record-Route values"));
+        }
+    }
     if message.is_request() {
         vias(message)?;
         address::check(from).map_err(|_| bad("From"))?;
