@@ -88,6 +88,8 @@ fn main() -> std::process::ExitCode {
 /// The load bench's server with a trunk for each kind of caller, and nobody else.
 fn server(args: &Args) -> Result<(), String> {
     let mut settings: Settings = child::settings(args);
+    // A port rests for 30 s after its call.
+    (settings.media.port_min, settings.media.port_max) = (10_000, 59_999);
     settings.limits.max_calls = 4000;
     settings.limits.calls_per_second = args.cps.max(200) * 2;
     settings.sip.peers = Vec::new();
