@@ -130,6 +130,7 @@ pub fn settings(args: &Args) -> Settings {
     settings.media.append_ms = args.append_ms;
     settings.observe.listen = None;
     settings.observe.cdr = None;
+    settings.observe.journal = None;
     settings.providers = vec![Provider {
         name: "echo".into(),
         endpoint: Endpoint {

@@ -152,6 +152,8 @@ pub struct ObserveSettings {
     pub listen: Option<SocketAddr>,
     /// CDR file (JSON lines); default `cdr.jsonl`, `None` = off.
     pub cdr: Option<PathBuf>,
+    /// Journal of dialogs, for BYEs after a crash; default `calls.journal`, `None` = off.
+    pub journal: Option<PathBuf>,
     /// Transcript directory for numbers that switch transcripts on.
     pub transcripts: PathBuf,
     pub log_format: LogFormat,
@@ -245,6 +247,7 @@ impl Settings {
             observe: ObserveSettings {
                 listen: Some(SocketAddr::from(([127, 0, 0, 1], 9090))),
                 cdr: Some("cdr.jsonl".into()),
+                journal: Some("calls.journal".into()),
                 transcripts: "transcripts".into(),
                 log_format: LogFormat::Text,
             },

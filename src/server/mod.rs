@@ -13,6 +13,7 @@
 //! | `parties` | number and caller of an INVITE |
 //! | `numbers` | the book with what its plans need from the disk |
 //! | `providers` | Realtime services, ready to use; the embedded one |
+//! | `journal/` | dialogs on disk, so that the next process ends what a crash leaves behind |
 //! | `notes` | happenings → log lines and metrics |
 //! | `tls` | certificates: read, reloaded, watched |
 //! | `shutdown` | drain and stop |
@@ -22,6 +23,7 @@
 pub mod admission;
 mod bucket;
 mod gate;
+mod journal;
 mod load;
 mod media_worker;
 mod notes;
@@ -151,7 +153,9 @@ impl Server {
         let notes = Notes::new(options.tap, metrics.clone());
         let (providers, sim) = Providers::start(&settings).await?;
         let (records, records_thread) = start_records(&settings, metrics.clone())?;
+        let journal = journal::start(settings.observe.journal.as_deref(), metrics.clone())?;
         let mut threads = vec![records_thread];
+        threads.extend(journal.thread);
         let mut tasks = JoinSet::new();
         let health = Health::default();
         let mut services = JoinSet::new();
@@ -187,6 +191,8 @@ impl Server {
             providers,
             workers,
             records,
+            journal: journal.journal,
+            orphans: journal.orphans,
             notes,
             reports,
             requests: requests_out,

@@ -58,6 +58,12 @@ impl Notes {
         self.metrics.trunk_invite(trunk, result);
     }
 
+    /// A call of the process before gets its BYE (OVL-06).
+    pub fn orphan(&self, trunk: &str) {
+        self.metrics.warning("orphaned_call");
+        tracing::info!(%trunk, "BYE for a call of the process before");
+    }
+
     /// A call is over; its record is [`Notes::ended`]'s.
     pub fn call_gone(&self) {
         self.metrics.call_gone();

@@ -2,6 +2,10 @@
 //!
 //! In: the INVITE and the response (or request) that made or refreshed it. Out: the parts of an in-dialog request.
 
+mod record;
+
+pub use record::DialogRecord;
+
 use super::headers::{Name, NameAddr};
 use super::message::Message;
 use super::uri::Uri;
@@ -45,6 +49,8 @@ pub(crate) struct Dialog {
     flow_lost: bool,
     /// We made the Call-ID (back-off of §14.1).
     pub owns_call_id: bool,
+    /// Counts the changes of target and flow.
+    changes: u32,
 }
 
 /// Where an in-dialog request goes and which headers bring it there (§12.2.1.1).
@@ -81,6 +87,7 @@ impl Dialog {
             set_up_by: flow.remote.ip(),
             flow_lost: false,
             owns_call_id: false,
+            changes: 0,
         })
     }
 
@@ -111,6 +118,7 @@ impl Dialog {
             set_up_by: flow.remote.ip(),
             flow_lost: false,
             owns_call_id: true,
+            changes: 0,
         })
     }
 
@@ -154,9 +162,10 @@ impl Dialog {
 
     /// Target refresh by re-INVITE, UPDATE or their 2xx (§12.2.1.2, §12.2.2); the route set stays.
     pub fn refresh(&mut self, message: &Message, flow: Flow) {
-        self.flow = flow;
-        self.flow_lost = false;
+        self.set_flow(flow);
         if let Some(Ok(contact)) = message.contact() {
+            let other = contact.uri.as_str() != self.remote_target.as_str();
+            self.changes = self.changes.wrapping_add(other.into());
             self.behind_nat = behind_nat(&contact.uri, message, flow);
             self.remote_target = contact.uri;
         }
@@ -165,9 +174,14 @@ impl Dialog {
     /// A stream request came by another connection: the old one is probably dead.
     pub fn seen_on(&mut self, flow: Flow) {
         if flow.transport.is_reliable() {
-            self.flow = flow;
-            self.flow_lost = false;
+            self.set_flow(flow);
         }
+    }
+
+    fn set_flow(&mut self, flow: Flow) {
+        self.changes = self.changes.wrapping_add((flow != self.flow).into());
+        self.flow = flow;
+        self.flow_lost = false;
     }
 
     /// The connection is gone: further requests try the Contact (TRN-04).

@@ -38,7 +38,8 @@ mod validate;
 mod via;
 
 /// The transport a message came by or goes by (Via `transport`, RFC 3261 §18).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Transport {
     Udp,
     Tcp,

@@ -77,6 +77,7 @@ drain_secs = 0
 [observe]
 listen = "off"
 cdr = "off"
+journal = "off"
 transcripts = "/var/lib/voxtrunk"
 log_format = "json"
 "#;
@@ -89,6 +90,8 @@ log_format = "json"
     assert_eq!(s.media.append_ms, 40);
     assert_eq!((s.limits.max_calls, s.limits.calls_per_second, s.limits.drain), (50, 5, Duration::ZERO));
     assert_eq!((s.observe.listen, s.observe.cdr.clone(), s.observe.log_format), (None, None, LogFormat::Json));
+    assert_eq!(s.observe.journal, None);
+    assert_eq!(loaded("", &[]).observe.journal, Some("calls.journal".into()));
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod by_name;
 mod callee;
 mod caller;
 mod certificates;
+mod crashing;
 mod failing;
 mod flooding;
 mod interrupting;

@@ -141,13 +141,13 @@ async fn metrics_and_health_tell_of_a_call_and_a_drain() {
 }
 
 /// A `voxtrunk serve` and its output.
-struct Process {
+pub struct Process {
     child: Child,
     lines: mpsc::Receiver<String>,
 }
 
 impl Process {
-    fn start(directory: &std::path::Path, config: &str) -> Process {
+    pub fn start(directory: &std::path::Path, config: &str) -> Process {
         std::fs::write(directory.join("voxtrunk.toml"), config).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_voxtrunk"))
             .args(["serve", "--config", "voxtrunk.toml"])
@@ -170,7 +170,7 @@ impl Process {
         Process { child, lines }
     }
 
-    fn line_with(&self, what: &str) -> String {
+    pub fn line_with(&self, what: &str) -> String {
         let mut seen = Vec::new();
         while let Ok(line) = self.lines.recv_timeout(Duration::from_secs(20)) {
             if line.contains(what) {

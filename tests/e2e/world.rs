@@ -110,6 +110,7 @@ pub fn settings(ip: IpAddr, directory: &Path) -> Settings {
     settings.sip.listen = SocketAddr::new(ip, 0);
     settings.sip.peers = vec![Network { addr: ip, prefix: 32 }];
     settings.observe.cdr = Some(directory.join("cdr.jsonl"));
+    settings.observe.journal = None;
     settings.observe.transcripts = directory.join("transcripts");
     settings.observe.listen = None;
     settings.limits.calls_per_second = 1000;

@@ -102,6 +102,7 @@ fn settings(port: u16) -> Settings {
     settings.sip.listen.set_port(port);
     settings.observe.listen = None;
     settings.observe.cdr = None;
+    settings.observe.journal = None;
     settings
 }
 

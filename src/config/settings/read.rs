@@ -95,6 +95,9 @@ fn observe(mut fields: Fields<'_>, observe: &mut ObserveSettings) {
     if let Some(cdr) = path(&mut fields, "cdr") {
         observe.cdr = if cdr.as_os_str() == "off" { None } else { Some(cdr) };
     }
+    if let Some(journal) = path(&mut fields, "journal") {
+        observe.journal = if journal.as_os_str() == "off" { None } else { Some(journal) };
+    }
     set(&mut observe.transcripts, path(&mut fields, "transcripts"));
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     set(&mut observe.log_format, fields.choice("log_format", &formats).map(|found| found.value));

@@ -20,6 +20,7 @@ impl Signalling {
             self.parts.notes.load(self.load.shut(), self.load.cpu_percent());
         }
         self.tend(now);
+        self.end_orphans(now);
         self.looks = self.looks.wrapping_add(1);
         if self.looks % LOOKS_A_SECOND == 1 {
             self.write_folded();

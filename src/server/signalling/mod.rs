@@ -1,12 +1,13 @@
 //! The signalling task: owns the user agent, the SIP sockets and the routes from SIP sessions to media workers.
 //!
 //! `transport`: datagrams and streams in and out. `front`: gate, trunk, admission, before the user agent sees a message.
-//! `incoming`: a new INVITE becomes a call, or a refusal with its record.
+//! `incoming`: a new INVITE becomes a call, or a refusal with its record. `journal`: dialogs that a crash would leave behind.
 //! In: SIP, [`Report`]s of the workers, [`Request`]s of the server. Out: SIP, [`Command`]s, records.
 
 mod challenges;
 mod front;
 mod incoming;
+mod journal;
 mod legs;
 mod look;
 mod lookups;
@@ -15,6 +16,7 @@ mod transport;
 mod ways;
 
 use super::admission::Admission;
+use super::journal::{Entry, Journal};
 use super::load::Load;
 use super::media_worker::{Command, Report, Worker};
 use super::notes::Notes;
@@ -115,6 +117,9 @@ pub struct Parts {
     pub ports: RtpPorts,
     pub workers: Vec<Worker>,
     pub records: RecordSender,
+    pub journal: Journal,
+    /// Dialogs of the process before, still to be ended.
+    pub orphans: Vec<Entry>,
     pub notes: Notes,
     pub reports: mpsc::Receiver<Report>,
     pub requests: mpsc::Receiver<Request>,
@@ -141,6 +146,7 @@ pub struct Signalling {
     lookups: lookups::Lookups,
     /// Our requests outside of calls.
     own: registrations::Requests,
+    orphans: journal::Orphans,
     routes: HashMap<SessionId, Route>,
     /// Prefix of call ids, different in each run.
     boot: u32,
@@ -164,6 +170,7 @@ impl Signalling {
             targets: Targets::new(now, &parts.trunks),
             lookups: lookups::Lookups::new(parts.dns.clone(), rand::Rng::random(&mut parts.random)),
             own: registrations::Requests::default(),
+            orphans: journal::Orphans::new(now, std::mem::take(&mut parts.orphans)),
             routes: HashMap::new(),
             boot: rand::Rng::random(&mut parts.random),
             last_call: 0,
@@ -207,13 +214,18 @@ impl Signalling {
 
     /// Does what the user agent wants until it wants nothing; returns its deadline.
     fn drain(&mut self) -> Option<Instant> {
+        // Before the 2xx goes out that makes a dialog.
+        self.note_dialogs();
         loop {
             match self.parts.user_agent.poll_output() {
                 UaOutput::Transmit { flow, bytes } => {
                     self.parts.transport.send(clock::now(), flow, bytes, &mut self.parts.user_agent);
                 }
                 UaOutput::Event(event) => self.event(event),
-                UaOutput::Timeout(deadline) => return deadline,
+                UaOutput::Timeout(deadline) => {
+                    self.note_dialogs();
+                    return deadline;
+                }
             }
         }
     }
@@ -236,6 +248,9 @@ impl Signalling {
         }
         let Some(session) = event.session() else { return };
         let ended = matches!(event, UaEvent::Ended { .. });
+        if ended {
+            self.dialog_over(session);
+        }
         let Some(route) = self.routes.get_mut(&session) else { return };
         if let Some(worker) = route.worker
             && route.call_runs

@@ -3,7 +3,7 @@
 //! `attempt`: the tries of our INVITE: challenges, next flow, redirections. `challenged`: challenges in its dialog.
 //! `callee`: INVITE to ACK. `reliable`: its provisional responses with PRACK. `caller`: INVITE to 2xx, CANCEL, forks. `early`: PRACK and
 //! early dialogs of it. `in_dialog`: requests of the peer, INFO. `reinvite`: re-INVITE and UPDATE, both ways. `refresh`: the session
-//! timer. `refer`: our REFER and its NOTIFYs. `referred`: those of the peer. `identity`: who the peer says it is. `causes`: why we hang up.
+//! timer. `refer`: our REFER and its NOTIFYs. `referred`: those of the peer. `identity`: who the peer says it is. `resumed`: its record, and a dialog of an earlier process. `causes`: why we hang up.
 //! Here: the state, own requests, timers, the end. Outputs go to the shared [`Core`].
 //!
 //! `Ended` is told once, on the way into `Mortal`; what follows is only answers and ACKs until the last client transaction is gone.
@@ -21,6 +21,7 @@ mod referred;
 mod refresh;
 mod reinvite;
 mod reliable;
+mod resumed;
 
 use super::dialog::Dialog;
 use super::digest::client::Answered;
@@ -118,6 +119,8 @@ pub(crate) struct Session {
     hosts: Vec<IpAddr>,
     /// What was answered for in-dialog requests under way, by their transaction.
     challenged: Vec<(u64, Answered)>,
+    /// As what the dialog's record was last told to have changed.
+    recorded: Option<(u32, u32)>,
     open_clients: usize,
     open_servers: usize,
 }
@@ -155,6 +158,7 @@ impl Session {
             replaces: None,
             hosts: Vec::new(),
             challenged: Vec::new(),
+            recorded: None,
             open_clients: 0,
             open_servers: 0,
         }

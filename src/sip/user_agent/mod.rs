@@ -23,7 +23,7 @@ use super::message::{Message, ParseFailure, fill_received};
 use super::timers::{Owner, SESSION_TIMERS};
 use super::transaction::{Notice, Purpose};
 use super::{Flow, TrunkId};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
 /// The machine. See the module's map.
@@ -32,6 +32,8 @@ pub struct UserAgent {
     sessions: HashMap<SessionId, Session>,
     /// Call-ID and our tag of every session.
     dialogs: HashMap<(String, String), SessionId>,
+    /// Sessions whose dialog's record changed and that are not gone.
+    changed: BTreeSet<SessionId>,
     next_session: u64,
     requests: Requests,
 }
@@ -42,6 +44,7 @@ impl UserAgent {
             core: Core::new(config),
             sessions: HashMap::new(),
             dialogs: HashMap::new(),
+            changed: BTreeSet::new(),
             next_session: 0,
             requests: Requests::default(),
         }
@@ -109,6 +112,13 @@ impl UserAgent {
                     self.insert(new);
                 }
             }
+            Resume { session, trunk, record } => {
+                if !self.sessions.contains_key(&session)
+                    && let Some(resumed) = Session::resumed(&mut self.core, session, trunk, &record)
+                {
+                    self.insert(resumed);
+                }
+            }
             Ring { session } => self.with(session, |s, core| s.provisional(core, now, 180, None)),
             Progress { session, status, sdp } => self.with(session, |s, core| s.provisional(core, now, status, sdp)),
             Accept { session, sdp } => self.with(session, |s, core| s.accept(core, now, sdp)),
@@ -163,6 +173,17 @@ impl UserAgent {
         self.core.dropped
     }
 
+    /// The dialog of a session as it stands, with its trunk; `None` before our 2xx or that of the peer, and after the end.
+    pub fn dialog(&self, session: SessionId) -> Option<(TrunkId, DialogRecord)> {
+        let session = self.sessions.get(&session)?;
+        Some((session.trunk(), session.record()?))
+    }
+
+    /// The sessions whose [`UserAgent::dialog`] is new or changed since the last time this was asked; ended ones may be among them.
+    pub fn changed_dialogs(&mut self) -> BTreeSet<SessionId> {
+        std::mem::take(&mut self.changed)
+    }
+
     /// Whether an INVITE is a copy of one that is being served, by the same way or another (482): it is no new call.
     pub fn knows(&self, invite: &Message, source: std::net::SocketAddr) -> bool {
         self.is_known(&fill_received(invite, source))
@@ -190,7 +211,11 @@ impl UserAgent {
     fn with(&mut self, id: SessionId, step: impl FnOnce(&mut Session, &mut Core)) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         step(session, &mut self.core);
+        if session.record_changed() {
+            self.changed.insert(id);
+        }
         if session.is_gone() {
+            self.changed.remove(&id);
             self.dialogs.remove(&(session.call_id().to_owned(), session.local_tag().to_owned()));
             self.sessions.remove(&id);
             for timer in SESSION_TIMERS {

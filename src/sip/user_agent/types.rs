@@ -1,6 +1,7 @@
 //! What goes in and out of a [`super::UserAgent`]: configuration, commands, events, outputs.
 
 use crate::cidr::Network;
+pub use crate::sip::dialog::DialogRecord;
 use crate::sip::digest::Credentials;
 use crate::sip::headers::{Name, Reason};
 use crate::sip::message::{Message, Method};
@@ -244,6 +245,13 @@ pub enum UaCommand {
     Hangup {
         session: SessionId,
         reason: Option<Reason>,
+    },
+    /// Takes up a dialog of an earlier process, to be hung up ([`UaCommand::Hangup`]); `session` is from
+    /// [`super::UserAgent::new_session_id`]. A record that cannot be used ends at once with 481.
+    Resume {
+        session: SessionId,
+        trunk: TrunkId,
+        record: Box<DialogRecord>,
     },
     /// Places a call.
     Invite(Box<NewInvite>),

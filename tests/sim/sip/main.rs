@@ -1,7 +1,7 @@
 //! The SIP user agent in virtual time: no sockets, no sleeps.
 //!
 //! One user agent against messages written by hand, exact times: `transactions`, `callee`, `caller`, `dialogs`, `reinvites`, `rfc5407`,
-//! `transfer`, `session_timer`, `reliable`, `replacing`, `referred`, `capabilities`, `calling`.
+//! `transfer`, `session_timer`, `reliable`, `replacing`, `referred`, `capabilities`, `calling`, `journal`.
 //! `requests`: ours outside of dialogs. `tries`: random answers to ours. `registering`: the registration machine against a scripted registrar. `resolving`: RFC 3263
 //! against scripted zones.
 //! `collisions`: names chosen by an attacker. `torture`: RFC 4475 at the user agent. `network`: two user agents joined by a bad network, many seeds. `programs`: random
@@ -16,6 +16,7 @@ mod collisions;
 mod dialogs;
 mod flows;
 mod hour;
+mod journal;
 mod kit;
 mod network;
 mod programs;
