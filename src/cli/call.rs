@@ -160,7 +160,9 @@ fn summary(report: &Report) -> String {
         }
         401 | 407 => "the server wants a user: give --user and --password, or mend them",
         404 => "no dialplan serves this number; `voxtrunk explain NUMBER` shows what does",
-        408 => "no answer at all: is the address right, and is this machine among the server's `sip.peers`?",
+        408 => {
+            "no answer at all: is the address right, and does `sip.peers` or a trunk of the server name this machine and this transport?"
+        }
         480 | 503 => "the server cannot take the call: its log and its last CDR name the cause",
         488 => "no codec in common: see --codecs",
         _ => "the server's log and its last CDR name the cause",

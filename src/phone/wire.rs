@@ -29,7 +29,8 @@ impl Wire {
     /// further flows of the same socket. The error is a sentence.
     pub async fn open(hops: &[Hop], policy: TlsPolicy) -> Result<(Wire, Vec<Flow>), String> {
         let best = hops.first().ok_or("no address to call")?;
-        let mut hops = hops.iter().filter(|h| h.transport == best.transport && h.addr.is_ipv4() == best.addr.is_ipv4());
+        let family = |h: &&Hop| best.transport.is_reliable() || h.addr.is_ipv4() == best.addr.is_ipv4();
+        let mut hops = hops.iter().filter(|h| h.transport == best.transport).filter(family);
         if best.transport == Transport::Udp {
             let local_ip = socket::local_ip_towards(best.addr).await;
             let local_ip = local_ip.map_err(|e| format!("no way to {}: {e}", best.addr))?;

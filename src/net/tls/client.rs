@@ -94,7 +94,10 @@ impl TlsClient {
 
 fn explain(name: &str, error: &std::io::Error) -> String {
     let text = error.to_string();
-    let advice = if text.contains("UnknownIssuer") || text.contains("CaUsedAsEndEntity") {
+    let advice = if text.contains("CaUsedAsEndEntity") {
+        "it shows the certificate of an authority as its own (openssl's `req -x509` makes those); sign one for the server with \
+         it, or make it with `-addext basicConstraints=critical,CA:FALSE`"
+    } else if text.contains("UnknownIssuer") {
         "nobody we trust has signed its certificate; give the authority's certificate as the trunk's tls ca_file"
     } else if text.contains("NotValidForName") || text.contains("not valid for name") {
         "its certificate is for another name; set the trunk's tls server_name to one that it has, if that is the peer"
