@@ -10,3 +10,4 @@ mod kamailio;
 mod pjsip;
 mod sipp;
 mod support;
+mod transfers;
