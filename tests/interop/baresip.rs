@@ -9,7 +9,7 @@ use voxtrunk::audio::{quality, wav};
 const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Echo.\"\ngreeting = \"none\"\n";
 
 /// A configuration folder: WAV in, WAV out, no sound card, loopback only.
-fn configuration(dir: &Path, codec: &str, ptime_ms: u32) -> PathBuf {
+pub fn configuration(dir: &Path, codec: &str, ptime_ms: u32) -> PathBuf {
     let folder = dir.join("baresip");
     std::fs::create_dir_all(&folder).expect("a folder");
     let modules =

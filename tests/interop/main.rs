@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test is its own world: it has sockets and a clock")]
 
 mod baresip;
+mod baresip_transfers;
 mod kamailio;
 mod pjsip;
 mod sipp;

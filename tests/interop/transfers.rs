@@ -13,22 +13,22 @@ use std::time::Duration;
 use voxtrunk::audio::wav;
 
 /// What the two say to each other.
-const CALLER_HZ: f64 = 700.0;
-const TARGET_HZ: f64 = 1_100.0;
+pub const CALLER_HZ: f64 = 700.0;
+pub const TARGET_HZ: f64 = 1_100.0;
 
 /// The agent transfers at once; to the target it says that somebody is put through; keys it repeats.
-const TRANSFERS: &str = "name = \"desk\"\n[[greeting]]\ncall = \"transfer\"\narguments = { target = \"desk\" }\n\
+pub const TRANSFERS: &str = "name = \"desk\"\n[[greeting]]\ncall = \"transfer\"\narguments = { target = \"desk\" }\n\
     [[instructions]]\ncontains = [\"put through\"]\ndo = [{ say = [\"connecting\"] }]\n\
     [[tool_result]]\ndo = [{ say = [\"line_busy\"] }]\n\
     [[digits]]\ndo = [{ say = [\"you_pressed\", \"{digits}\"] }]\n[[fallback]]\nsay = [\"fallback\"]\n";
 
-const TALKS: &str = "name = \"talks\"\n[[greeting]]\nsay = [\"greeting\"]\n\
+pub const TALKS: &str = "name = \"talks\"\n[[greeting]]\nsay = [\"greeting\"]\n\
     [[digits]]\ndo = [{ say = [\"you_pressed\", \"{digits}\"] }]\n[[fallback]]\nsay = [\"fallback\"]\n";
 
-const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Answer.\"\ngreeting = { say = \"Hello\" }\n";
+pub const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Answer.\"\ngreeting = { say = \"Hello\" }\n";
 
 /// The number 100, with a transfer to the phone at this port.
-fn plan(target_port: u16, fields: &str) -> String {
+pub fn plan(target_port: u16, fields: &str) -> String {
     format!(
         "{PLAN}[[tool]]\nkind = \"transfer\"\n[[tool.target]]\nname = \"desk\"\ndescription = \"The desk\"\n\
          uri = \"sip:target@127.0.0.1:{target_port}\"\n{fields}\n"
@@ -75,7 +75,7 @@ impl Seen {
 }
 
 /// Share of one frequency in the power of these samples; 0 for near silence.
-fn purity(samples: &[i16], hertz: f64) -> f64 {
+pub fn purity(samples: &[i16], hertz: f64) -> f64 {
     let power: f64 = samples.iter().map(|s| f64::from(*s).powi(2)).sum();
     if power < 300.0_f64.powi(2) * samples.len() as f64 {
         return 0.0;
