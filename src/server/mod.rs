@@ -16,6 +16,7 @@
 //! | `journal/` | dialogs on disk, so that the next process ends what a crash leaves behind |
 //! | `notes` | happenings → log lines and metrics |
 //! | `tls` | certificates: read, reloaded, watched |
+//! | `quota` | Realtime services that refuse sessions for their rate |
 //! | `shutdown` | drain and stop |
 //!
 //! In: [`Settings`] and [`Book`]. Out: a running [`Server`], which owns every task and thread.
@@ -32,6 +33,7 @@ mod outbound;
 mod parties;
 mod probe;
 mod providers;
+mod quota;
 mod refusals;
 mod shutdown;
 mod signalling;

@@ -4,6 +4,7 @@ use crate::caller::{Caller, header};
 use crate::world::{World, own_ip, plan, provider};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use voxtrunk::call::CallEvent;
@@ -20,10 +21,18 @@ async fn world_with(url: &str, text: &str) -> World {
 
 /// An HTTP server that answers every request with this status.
 async fn refusing(status: &'static str) -> String {
+    counting(status).await.1
+}
+
+/// The same with the number of its connections so far.
+async fn counting(status: &'static str) -> (Arc<AtomicUsize>, String) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/v1/realtime", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
             let mut buffer = [0; 4096];
             let _ = stream.read(&mut buffer).await;
             let body = r#"{"error":{"message":"no"}}"#;
@@ -32,7 +41,7 @@ async fn refusing(status: &'static str) -> String {
             let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
-    url
+    (asked, url)
 }
 
 /// R2: a wrong key is refused before answer, with 480: it concerns this number's plan, and on 503 peers take the whole
@@ -47,6 +56,37 @@ async fn a_wrong_key_is_480() {
         (records[0]["cause"].as_str(), records[0]["ended_by"].as_str()),
         (Some("realtime_unauthorised"), Some("fault"))
     );
+}
+
+/// OVL-01, R3: after a service refused a session for its rate, the next call is refused at once, without asking it; a number that has
+/// something to say to its callers is answered all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rate_limited_service_is_left_alone() {
+    let (asked, url) = counting("429 Too Many Requests").await;
+    let speaking = plan("2000", "[fallback]\naction = \"apology\"\n");
+    let world = World::new(vec![plan("1000", ""), speaking], |s| {
+        s.providers = vec![provider(&url)];
+        s.default_provider = "test".into();
+    })
+    .await;
+    assert_eq!(Caller::udp(world.sip()).await.call("1000").await, 503);
+    // The record is written when the call is really over; then the gate is shut.
+    world.until("over", |c| c.calls == 0).await;
+    let before = asked.load(Ordering::SeqCst);
+    let mut caller = Caller::udp(world.sip()).await;
+    caller.invite("1000").await;
+    let (status, text) = caller.answer().await;
+    assert_eq!(status, 503);
+    assert!(
+        header(&text, "Retry-After").is_some_and(|s| s.parse::<u32>().is_ok_and(|s| (1..=6).contains(&s))),
+        "{text}"
+    );
+    assert_eq!(asked.load(Ordering::SeqCst), before, "it was asked again");
+    assert_eq!(Caller::udp(world.sip()).await.call("2000").await, 200);
+    world.until("over", |c| c.calls == 0).await;
+    let records = world.stop().await;
+    assert!(records.iter().all(|r| r["cause"] == "realtime_rate_limited"), "{records:?}");
+    assert_eq!(records.len(), 3);
 }
 
 /// R1: nobody listens at the service's address.

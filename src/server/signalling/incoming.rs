@@ -10,7 +10,7 @@ use super::front::NO_RECORD;
 use super::{Origin, Route, Signalling};
 use crate::call::end::Cause;
 use crate::call::{Call, CallEnd, CallParams, CallRecord, MediaPolicy, Output};
-use crate::config::dialplan::Dialplan;
+use crate::config::dialplan::{Dialplan, Fallback};
 use crate::net::clock;
 use crate::net::rtp_port::RtpPort;
 use crate::observe::cdr::{Cdr, EndedBy};
@@ -34,6 +34,8 @@ struct Refusal {
 
 const NO_NUMBER: Refusal = Refusal { status: 404, by: EndedBy::Operator, cause: "no_number", retry_after: None };
 /// DLG-14.
+const RATE_LIMITED: Refusal =
+    Refusal { status: 503, by: EndedBy::Fault, cause: "realtime_rate_limited", retry_after: None };
 const BLOCKED: Refusal = Refusal { status: 603, by: EndedBy::Operator, cause: "blocked_caller", retry_after: None };
 const NO_PROVIDER: Refusal = Refusal { status: 480, by: EndedBy::Fault, cause: "no_provider", retry_after: None };
 const NO_PORTS: Refusal = Refusal { status: 503, by: EndedBy::Fault, cause: "no_ports", retry_after: Some(5) };
@@ -115,6 +117,12 @@ impl Signalling {
         record.dialplan = Some(plan.name.clone());
         let provider = self.parts.providers.get(plan.provider.as_deref()).ok_or(NO_PROVIDER)?.clone();
         record.provider = Some(provider.name.clone());
+        // Numbers with another fallback have something to say to the caller meanwhile.
+        if plan.fallback == Fallback::Reject
+            && let Some(wait) = self.quota.wait(now, &provider.name)
+        {
+            return Err(Refusal { retry_after: Some(wait), ..RATE_LIMITED });
+        }
         let media_ip = self.parts.trunks.media_ip(origin.flow);
         let rtp = self.parts.ports.allocate_on(now, media_ip).map_err(|_| NO_PORTS)?;
         let params = self.params(session, &origin, invite, who, plan, &provider, &rtp, record);

@@ -22,9 +22,11 @@ use super::media_worker::{Command, Report, Worker};
 use super::notes::Notes;
 use super::numbers::Numbers;
 use super::providers::Providers;
+use super::quota::Quota;
 use super::refusals::Refusals;
 use super::targets::Targets;
 use super::trunks::Trunks;
+use crate::call::end::Cause;
 use crate::call::{CallEnd, CallRecord};
 use crate::config::settings::Settings;
 use crate::net::clock;
@@ -32,6 +34,7 @@ use crate::net::dns::Dns;
 use crate::net::rtp_port::RtpPorts;
 use crate::observe::records::RecordSender;
 use crate::observe::trunks::TrunkBoard;
+use crate::realtime::session::SessionFault;
 use crate::sip::user_agent::{SessionId, UaCounts, UaEvent, UaOutput, UserAgent};
 use crate::sip::{Flow, TrunkId};
 use rand::rngs::StdRng;
@@ -135,6 +138,7 @@ pub struct Signalling {
     parts: Parts,
     front: front::Front,
     admission: Admission,
+    quota: Quota,
     load: Load,
     /// When the next look at load and trunks is due.
     next_look: Instant,
@@ -162,6 +166,7 @@ impl Signalling {
         Signalling {
             front: front::Front::new(now, &parts.trunks, parts.settings.sip.unknown_sources, secret),
             admission: Admission::new(now, limits.max_calls, limits.calls_per_second, &of_trunks),
+            quota: Quota::default(),
             load: Load::new(now, clock::process_cpu(), cores, limits.max_cpu_percent),
             next_look: now,
             looks: 0,
@@ -288,6 +293,13 @@ impl Signalling {
                 self.admission.ended(route.origin.trunk, route.origin.caller_key.as_deref());
                 self.parts.notes.call_gone();
                 self.parts.calls.send_replace(self.admission.calls());
+            }
+        }
+        if let Some(provider) = &record.cdr.provider {
+            match &record.end.cause {
+                Cause::Realtime(SessionFault::RateLimited(_)) => self.quota.refused(clock::now(), provider),
+                _ if record.cdr.realtime_session.is_some() => self.quota.served(provider),
+                _ => {}
             }
         }
         self.write(record);
