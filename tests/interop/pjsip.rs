@@ -243,8 +243,10 @@ fn a_call_over_tls() {
 
 /// An authority, and a certificate of it for `localhost` with its key.
 fn certificates(ca: &Path, certificate: &Path, key: &Path) {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
     let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+    // OpenSSL takes a certificate whose subject is its issuer for one that signed itself.
+    params.distinguished_name.push(DnType::CommonName, "Authority of the test");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let (ca_key, own_key) = (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));
     std::fs::write(ca, params.self_signed(&ca_key).expect("signed").pem()).expect("written");
