@@ -260,6 +260,12 @@ async fn a_trunk_is_known_by_its_certificate() {
     })
     .await;
     call(&mut Caller::try_tls(world.sip_tls(), &authority, Some(&authority)).await.unwrap()).await;
+    let mut carrier = Caller::try_tls(world.sip_tls(), &authority, Some(&authority)).await.unwrap();
+    // It has the budget of a trunk from now on, not that of a stranger.
+    for _ in 0..40 {
+        let answer = carrier.options().await;
+        assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+    }
     let mut nobody = Caller::tls(world.sip_tls(), &authority).await;
     nobody.invite("1000").await;
     assert_eq!(nobody.next(Duration::from_millis(500)).await, None);

@@ -133,7 +133,13 @@ impl Signalling {
     fn origin(&mut self, now: Instant, flow: Flow, names: &[String], request: &Message) -> Option<Option<TrunkId>> {
         let facts = Facts { flow, certificate_names: names, opened_for: self.registered_by(flow) };
         match self.front.identifier.identify(&facts, request) {
-            Verdict::Trunk(trunk) => self.admitted(now, trunk, flow, request).then_some(Some(trunk)),
+            Verdict::Trunk(trunk) => {
+                // Who comes by a connection is there: a peer known by its certificate is no stranger to the gate any more.
+                if flow.transport.is_reliable() {
+                    self.front.welcome(now, flow.remote.ip(), trunk);
+                }
+                self.admitted(now, trunk, flow, request).then_some(Some(trunk))
+            }
             _ if is_of_a_call(request) => Some(None),
             Verdict::Challenge(trunks) => self.challenged(now, &trunks, flow, request),
             Verdict::Unknown => {
