@@ -30,7 +30,8 @@ pub fn parties(trunks: &Trunks, trunk: TrunkId, invite: &Message) -> Parties {
 }
 
 /// By what a trunk's callers are told apart when it limits their calls; `None`: it does not, or the caller is withheld.
-pub fn caller_key(trunks: &Trunks, trunk: TrunkId, caller: &CallerInfo) -> Option<String> {
+/// The caller is only asked for where it matters.
+pub fn caller_key(trunks: &Trunks, trunk: TrunkId, caller: impl FnOnce() -> CallerInfo) -> Option<String> {
     trunks.get(trunk)?.trunk.limits.calls_per_caller?;
-    Some(caller.number.expose().clone()).filter(|number| !number.is_empty())
+    Some(caller().number.expose().clone()).filter(|number| !number.is_empty())
 }

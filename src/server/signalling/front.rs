@@ -191,9 +191,7 @@ impl Signalling {
             return false;
         }
         let trunks = &self.parts.trunks;
-        let limits_callers = trunks.get(trunk).is_some_and(|ready| ready.trunk.limits.calls_per_caller.is_some());
-        let caller = limits_callers.then(|| parties::parties(trunks, trunk, request).caller);
-        let caller = caller.and_then(|caller| parties::caller_key(trunks, trunk, &caller));
+        let caller = parties::caller_key(trunks, trunk, || parties::parties(trunks, trunk, request).caller);
         let Err((status, why)) = self.admission.admit(now, trunk, caller.as_deref(), self.load.shut()) else {
             return true;
         };

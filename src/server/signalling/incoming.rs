@@ -33,9 +33,10 @@ struct Refusal {
 }
 
 const NO_NUMBER: Refusal = Refusal { status: 404, by: EndedBy::Operator, cause: "no_number", retry_after: None };
-/// DLG-14.
+/// OVL-01; when to try again is the gate's to say.
 const RATE_LIMITED: Refusal =
     Refusal { status: 503, by: EndedBy::Fault, cause: "realtime_rate_limited", retry_after: None };
+/// DLG-14.
 const BLOCKED: Refusal = Refusal { status: 603, by: EndedBy::Operator, cause: "blocked_caller", retry_after: None };
 const NO_PROVIDER: Refusal = Refusal { status: 480, by: EndedBy::Fault, cause: "no_provider", retry_after: None };
 const NO_PORTS: Refusal = Refusal { status: 503, by: EndedBy::Fault, cause: "no_ports", retry_after: Some(5) };
@@ -49,7 +50,7 @@ impl Signalling {
             trunk,
             flow,
             caller: Some(record.caller.clone()).filter(|caller| !caller.is_empty()),
-            caller_key: parties::caller_key(&self.parts.trunks, trunk, &who.caller),
+            caller_key: parties::caller_key(&self.parts.trunks, trunk, || who.caller.clone()),
             max_forwards: invite.max_forwards().and_then(Result::ok).unwrap_or(outbound::MAX_FORWARDS),
         };
         match self.accept(now, session, origin.clone(), &invite, who, &mut record) {
