@@ -52,16 +52,26 @@ async fn world(sim: &Sim, callee: &Callee, mode: &str) -> World {
 
 /// The caller is greeted, presses a key, and the target answers.
 async fn connected(caller: &mut Caller, callee: &mut Callee) -> String {
+    let invite = ringing(caller, callee).await;
+    callee.answer(&invite).await;
+    invite
+}
+
+/// The caller is greeted, presses a key, and the target rings.
+async fn ringing(caller: &mut Caller, callee: &mut Callee) -> String {
+    greeted(caller).await;
+    caller.press(5).await;
+    tokio::select! {
+        invite = callee.ring() => invite,
+        heard = caller.listen(Duration::from_secs(30), |_| false) => panic!("no second leg: {heard:?}"),
+    }
+}
+
+/// The caller hears the greeting.
+async fn greeted(caller: &mut Caller) {
     assert_eq!(caller.call("1000").await, 200);
     let heard = caller.listen(Duration::from_secs(10), |h| h.loudest > 1_000.0).await;
     assert!(heard.loudest > 1_000.0, "{heard:?}");
-    caller.press(5).await;
-    let invite = tokio::select! {
-        invite = callee.ring() => invite,
-        heard = caller.listen(Duration::from_secs(30), |_| false) => panic!("no second leg: {heard:?}"),
-    };
-    callee.answer(&invite).await;
-    invite
 }
 
 /// XFR-05: the target hears the agent and presses the key; then the two hear each other, here; the target hangs up both.
@@ -134,13 +144,7 @@ async fn caller_leaves_while_it_rings() {
     let (sim, mut callee) = (sim(&directory).await, Callee::at(own_ip()).await);
     let world = world(&sim, &callee, "attended").await;
     let mut caller = Caller::udp(world.sip()).await;
-    assert_eq!(caller.call("1000").await, 200);
-    caller.listen(Duration::from_secs(10), |h| h.loudest > 1_000.0).await;
-    caller.press(5).await;
-    let invite = tokio::select! {
-        invite = callee.ring() => invite,
-        heard = caller.listen(Duration::from_secs(30), |_| false) => panic!("no second leg: {heard:?}"),
-    };
+    let invite = ringing(&mut caller, &mut callee).await;
     assert_eq!(caller.bye().await, 200);
     let cancel = callee.ended("CANCEL").await;
     assert!(header(&cancel, "Reason").is_some_and(|r| r.contains("cause=16")), "{cancel}");
@@ -156,8 +160,7 @@ async fn replaced() {
     let (sim, callee) = (sim(&directory).await, Callee::at(own_ip()).await);
     let world = world(&sim, &callee, "attended").await;
     let mut first = Caller::udp(world.sip()).await;
-    assert_eq!(first.call("1000").await, 200);
-    first.listen(Duration::from_secs(10), |h| h.loudest > 1_000.0).await;
+    greeted(&mut first).await;
     let mut second = Caller::udp(world.sip()).await;
     let replaces = first.replaces();
     second.invite_with_header("1000", &format!("Replaces: {replaces}")).await;
@@ -178,8 +181,7 @@ async fn referred_by_the_peer() {
     let (sim, mut callee) = (sim(&directory).await, Callee::at(own_ip()).await);
     let world = world(&sim, &callee, "attended").await;
     let mut caller = Caller::udp(world.sip()).await;
-    assert_eq!(caller.call("1000").await, 200);
-    caller.listen(Duration::from_secs(10), |h| h.loudest > 1_000.0).await;
+    greeted(&mut caller).await;
     assert_eq!(caller.refer("sip:300@192.0.2.66").await, 603);
     assert_eq!(caller.refer(&callee.uri()).await, 202);
     let invite = callee.ring().await;

@@ -1,9 +1,10 @@
 //! Certificates for servers and peers, made for each test; nothing of them is checked in.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use std::path::PathBuf;
+#[path = "../support/authority.rs"]
+mod authority;
+
+pub use authority::Authority;
 use std::sync::Arc;
-use tempfile::TempDir;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
@@ -15,34 +16,7 @@ pub const SERVER_NAME: &str = "sip.example.com";
 /// The name in the certificate of a peer.
 pub const PEER_NAME: &str = "pbx.example.com";
 
-/// An authority with a folder for what it signs.
-pub struct Authority {
-    directory: TempDir,
-    issuer: Issuer<'static, KeyPair>,
-    pub ca: PathBuf,
-}
-
 impl Authority {
-    pub fn new() -> Authority {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let ca = directory.path().join("ca.pem");
-        std::fs::write(&ca, params.self_signed(&key).unwrap().pem()).unwrap();
-        Authority { directory, issuer: Issuer::new(params, key), ca }
-    }
-
-    /// Certificate and key for a name; the same `file` again replaces them.
-    pub fn sign(&self, file: &str, name: &str) -> (PathBuf, PathBuf) {
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
-        let at = |ending| self.directory.path().join(format!("{file}.{ending}"));
-        std::fs::write(at("pem"), certificate.pem()).unwrap();
-        std::fs::write(at("key"), key.serialize_pem()).unwrap();
-        (at("pem"), at("key"))
-    }
-
     /// TLS on a free port of the address that SIP listens on.
     pub fn listen(&self, settings: &mut Settings) {
         let (certificate, key) = self.sign("server", SERVER_NAME);

@@ -2,7 +2,7 @@
 
 use crate::caller::{Caller, header, status};
 use crate::operating::Process;
-use crate::world::{PATIENCE, own_ip};
+use crate::world::{self, own_ip};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -29,12 +29,7 @@ fn journal(directory: &Path) -> Vec<String> {
 
 /// Waits until the journal is as wanted.
 async fn until(directory: &Path, what: &str, wanted: impl Fn(&[String]) -> bool) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while !wanted(&journal(directory)) {
-        let lines = journal(directory);
-        assert!(tokio::time::Instant::now() < deadline, "not {what} in {PATIENCE:?}: {lines:#?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    world::until(what, async || journal(directory), |lines| wanted(lines)).await;
 }
 
 fn tag<'m>(message: &'m str, name: &str) -> &'m str {

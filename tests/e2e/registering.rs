@@ -2,10 +2,9 @@
 
 use crate::caller::{Caller, header};
 use crate::peer::Peer;
-use crate::world::{PATIENCE, World, own_ip, plan};
+use crate::world::{self, World, own_ip, plan};
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::time::Instant;
 use voxtrunk::config::settings::Settings;
 use voxtrunk::observe::pii::Pii;
 use voxtrunk::observe::trunks::TrunkState;
@@ -33,16 +32,9 @@ fn registering(registrar: SocketAddr) -> Trunk {
 
 /// Waits until `wanted` is true of the trunk's state.
 async fn until(world: &World, name: &str, what: &str, wanted: impl Fn(&TrunkState) -> bool) -> TrunkState {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let states = world.server.trunks();
-        let state = states.iter().find(|state| state.name == name);
-        if let Some(state) = state.filter(|state| wanted(state)) {
-            return state.clone();
-        }
-        assert!(Instant::now() < deadline, "not {what} in {PATIENCE:?}: {states:#?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let look = async || world.server.trunks().into_iter().find(|state| state.name == name);
+    let seen = world::until(what, look, |state| state.as_ref().is_some_and(&wanted)).await;
+    seen.expect("it was as wanted")
 }
 
 /// AUT-05, AUT-06, OVL-04: a trunk registers with digest and a random contact user; a call to that contact is its trunk's, on the number

@@ -81,15 +81,7 @@ impl World {
 
     /// Waits until the counts are as wanted.
     pub async fn until(&self, what: &str, wanted: impl Fn(&Counts) -> bool) -> Counts {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            let counts = self.server.counts().await;
-            if wanted(&counts) {
-                return counts;
-            }
-            assert!(tokio::time::Instant::now() < deadline, "not {what} in {PATIENCE:?}: {counts:?}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until(what, async || self.server.counts().await, wanted).await
     }
 
     /// Stops the server and returns its call records.
@@ -123,4 +115,17 @@ pub fn settings(ip: IpAddr, directory: &Path) -> Settings {
 pub fn records(directory: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(directory.join("cdr.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Looks until what it sees is as wanted, at most [`PATIENCE`], and returns that.
+pub async fn until<T: std::fmt::Debug>(what: &str, look: impl AsyncFn() -> T, wanted: impl Fn(&T) -> bool) -> T {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let seen = look().await;
+        if wanted(&seen) {
+            return seen;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "not {what} in {PATIENCE:?}: {seen:#?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

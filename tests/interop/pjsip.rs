@@ -1,6 +1,10 @@
 //! Calls placed by PJSIP; the audio it records is judged.
 
+#[path = "../support/authority.rs"]
+mod authority;
+
 use super::support::{Server, free_port, here, peer_python, realtime, run};
+use authority::Authority;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -212,10 +216,8 @@ fn a_call_over_tls() {
     let Some(python) = peer_python() else { return };
     let dir = tempfile::tempdir().expect("a folder");
     let (_sim, realtime) = realtime(dir.path(), None);
-    let [ca, certificate, key, stranger] =
-        ["ca.pem", "server.pem", "server.key", "stranger.pem"].map(|name| dir.path().join(name));
-    certificates(&ca, &certificate, &key);
-    certificates(&stranger, &dir.path().join("x.pem"), &dir.path().join("x.key"));
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (certificate, key) = authority.sign("server", "localhost");
     let port = free_port();
     let tls = format!(
         "[sip.tls]\nlisten = \"127.0.0.1:{port}\"\ncertificate = \"{}\"\nkey = \"{}\"\n",
@@ -232,26 +234,11 @@ fn a_call_over_tls() {
         let args = ["--transport", "tls", "--ca", ca, "--play", file, "--record", "heard.wav", "--seconds", "4"];
         call_at(&python, &server, &at, &args)
     };
-    let report = call(&ca);
+    let report = call(&authority.ca);
     assert_eq!((&report["peer_hung_up"], &report["rx_lost"]), (&false.into(), &0.into()), "{report}");
     let heard = wav::read_8k_mono(&server.dir.path().join("heard.wav")).expect("a recording");
     assert!(heard.iter().any(|s| s.unsigned_abs() > 1000), "no speech came back");
-    let refused = call(&stranger);
+    let refused = call(&stranger.ca);
     assert_eq!(refused["media"], Value::Array(Vec::new()), "{refused}");
     assert_eq!(server.cdrs(1).len(), 1);
-}
-
-/// An authority, and a certificate of it for `localhost` with its key.
-fn certificates(ca: &Path, certificate: &Path, key: &Path) {
-    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-    // OpenSSL takes a certificate whose subject is its issuer for one that signed itself.
-    params.distinguished_name.push(DnType::CommonName, "Authority of the test");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let (ca_key, own_key) = (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));
-    std::fs::write(ca, params.self_signed(&ca_key).expect("signed").pem()).expect("written");
-    let issuer = Issuer::new(params, ca_key);
-    let own = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
-    std::fs::write(certificate, own.signed_by(&own_key, &issuer).expect("signed").pem()).expect("written");
-    std::fs::write(key, own_key.serialize_pem()).expect("written");
 }

@@ -77,7 +77,7 @@ async fn client_certificates_and_alpn() {
         let client_ca = Some(authority.ca.clone());
         TlsServer::load(ServerFiles { client_ca, require_client_certificate: require, alpn, ..files }).unwrap()
     };
-    let own = TlsPolicy { certificate: Some(authority.sign("pbx", "pbx.example.com", 2090)), ..authority.policy() };
+    let own = TlsPolicy { certificate: Some(authority.sign("pbx", "pbx.example.com")), ..authority.policy() };
     let names = Ok(vec!["pbx.example.com".to_owned()]);
     let name = "sip.example.com";
     assert_eq!(meet(&asking(true, false), name, &own).await.0, names);
@@ -86,7 +86,7 @@ async fn client_certificates_and_alpn() {
     let (there, here) = meet(&asking(true, false), name, &authority.policy()).await;
     assert!(there.is_err() && here.is_err(), "{there:?} {here:?}");
     // A certificate of somebody else's authority is no better than none, and not taken for none.
-    let foreign = Authority::new().sign("pbx", "pbx.example.com", 2090);
+    let foreign = Authority::new().sign("pbx", "pbx.example.com");
     let foreign = TlsPolicy { certificate: Some(foreign), ..authority.policy() };
     assert!(meet(&asking(false, false), name, &foreign).await.0.is_err());
     for (there, here) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -103,10 +103,10 @@ async fn certificates_are_reloaded() {
     let sides = SipTlsSides { server: Some(server.clone()), client: TlsClient::default() };
     sides.client.prepare(&authority.policy()).unwrap();
     assert!(meet(&server, "old.example.com", &authority.policy()).await.1.is_ok());
-    let (certificate, key) = authority.sign("s", "new.example.com", 2090);
+    let (certificate, key) = authority.sign("s", "new.example.com");
     sides.reload().unwrap();
     assert!(meet(&server, "new.example.com", &authority.policy()).await.1.is_ok());
-    let (_, other_key) = authority.sign("other", "new.example.com", 2090);
+    let (_, other_key) = authority.sign("other", "new.example.com");
     let own_key = std::fs::read(&key).unwrap();
     std::fs::copy(other_key, &key).unwrap();
     let problems = sides.reload().unwrap_err();

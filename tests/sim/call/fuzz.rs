@@ -1,7 +1,7 @@
 //! Any input in any order: no panic, one end, nothing after it. The seed is in every failure.
 
 use crate::peer::rtp;
-use crate::world::{SESSION, World, ms, offer, peer_addr, secs};
+use crate::world::{SESSION, World, each_seed, ms, offer, peer_addr, secs};
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -19,12 +19,7 @@ const INPUTS: usize = 250;
 /// Whatever comes, in whatever order, the call does not panic, and it ends exactly once.
 #[test]
 fn any_input_in_any_order() {
-    let first = std::env::var("VOXTRUNK_FUZZ_SEED").ok().and_then(|s| s.parse().ok());
-    let seeds = first.map_or(0..CALLS, |seed: u64| seed..seed + 1);
-    for seed in seeds {
-        let outcome = std::panic::catch_unwind(|| one_call(seed));
-        assert!(outcome.is_ok(), "VOXTRUNK_FUZZ_SEED={seed}");
-    }
+    each_seed(CALLS, one_call);
 }
 
 fn one_call(seed: u64) {

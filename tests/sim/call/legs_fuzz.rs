@@ -5,7 +5,7 @@ use crate::moved::takes_over;
 use crate::peer::{Voice, rtp};
 use crate::second_leg::leg_addr;
 use crate::service::Reply;
-use crate::world::{World, ms, offer, secs};
+use crate::world::{World, each_seed, ms, offer, secs};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
@@ -23,12 +23,7 @@ const INPUTS: usize = 100;
 /// port) and at the end of `one_call`.
 #[test]
 fn any_order_of_two_legs() {
-    let first = std::env::var("VOXTRUNK_FUZZ_SEED").ok().and_then(|s| s.parse().ok());
-    let seeds = first.map_or(0..CALLS, |seed: u64| seed..seed + 1);
-    for seed in seeds {
-        let outcome = std::panic::catch_unwind(|| one_call(seed));
-        assert!(outcome.is_ok(), "VOXTRUNK_FUZZ_SEED={seed}");
-    }
+    each_seed(CALLS, one_call);
 }
 
 fn one_call(seed: u64) {

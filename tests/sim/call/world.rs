@@ -558,3 +558,13 @@ fn params(setup: &Setup) -> CallParams {
         unix_ms: 1_800_000_000_000,
     }
 }
+
+/// Runs one call a seed, or that of `VOXTRUNK_FUZZ_SEED` alone; a failure names its seed.
+pub fn each_seed(calls: u64, one_call: fn(u64)) {
+    let first = std::env::var("VOXTRUNK_FUZZ_SEED").ok().and_then(|s| s.parse().ok());
+    let seeds = first.map_or(0..calls, |seed: u64| seed..seed + 1);
+    for seed in seeds {
+        let outcome = std::panic::catch_unwind(|| one_call(seed));
+        assert!(outcome.is_ok(), "VOXTRUNK_FUZZ_SEED={seed}");
+    }
+}
