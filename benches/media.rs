@@ -10,7 +10,7 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use voxtrunk::audio::conceal::Concealer;
 use voxtrunk::audio::g711::Law;
-use voxtrunk::audio::pcm::FRAME_8K;
+use voxtrunk::audio::pcm::{FRAME_8K, Rate};
 use voxtrunk::audio::playout::Playout;
 use voxtrunk::audio::resample::{Downsampler, Upsampler};
 use voxtrunk::audio::tone;
@@ -30,7 +30,7 @@ fn up(criterion: &mut Criterion) {
         comfort_noise: Some(13),
         reorder_wait: Duration::from_millis(60),
     });
-    let (mut concealer, mut upsampler) = (Concealer::new(), Upsampler::new());
+    let (mut concealer, mut upsampler) = (Concealer::new(), Upsampler::new(Rate::Hz8000));
     let (mut datagram, mut narrow, mut wide) = (Vec::new(), Vec::new(), Vec::new());
     let mut codes = Vec::new();
     Law::Mu.encode(&tone::voice(20, 1), &mut codes);
@@ -66,7 +66,8 @@ fn up(criterion: &mut Criterion) {
 
 fn down(criterion: &mut Criterion) {
     let wide: Vec<i16> = tone::voice(20, 2).into_iter().flat_map(|sample| [sample; 3]).collect();
-    let (mut downsampler, mut playout, mut sender) = (Downsampler::new(), Playout::new(), Sender::new(1, 2, 3));
+    let (mut downsampler, mut playout, mut sender) =
+        (Downsampler::new(Rate::Hz8000), Playout::new(), Sender::new(1, 2, 3));
     let (mut narrow, mut codes, mut datagram) = (Vec::new(), Vec::new(), Vec::new());
     let mut frame = [0; FRAME_8K];
     criterion.bench_function("down: 24 kHz to datagram", |b| {
@@ -105,7 +106,8 @@ fn parts(criterion: &mut Criterion) {
             });
         });
     }
-    let (mut upsampler, mut downsampler, mut out) = (Upsampler::new(), Downsampler::new(), Vec::new());
+    let (mut upsampler, mut downsampler, mut out) =
+        (Upsampler::new(Rate::Hz8000), Downsampler::new(Rate::Hz8000), Vec::new());
     criterion.bench_function("resample: 160 to 480", |b| {
         b.iter(|| {
             out.clear();

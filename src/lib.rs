@@ -36,5 +36,6 @@ pub mod realtime_sim;
 pub mod rtp;
 pub mod server;
 pub mod sip;
+pub mod srtp_key;
 pub mod tools;
 pub mod trunk;

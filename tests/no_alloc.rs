@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use voxtrunk::audio::conceal::Concealer;
 use voxtrunk::audio::g711::Law;
-use voxtrunk::audio::pcm::{FRAME_8K, FRAME_24K};
+use voxtrunk::audio::pcm::{FRAME_8K, FRAME_24K, Rate};
 use voxtrunk::audio::playout::Playout;
 use voxtrunk::audio::resample::{Downsampler, Upsampler};
 use voxtrunk::audio::tone;
@@ -116,7 +116,7 @@ fn caller_to_model_allocates_nothing_per_packet() {
         datagrams.insert(at, copy);
     }
 
-    let (mut receiver, mut concealer, mut upsampler) = (receiver(), Concealer::new(), Upsampler::new());
+    let (mut receiver, mut concealer, mut upsampler) = (receiver(), Concealer::new(), Upsampler::new(Rate::Hz8000));
     let (mut narrow, mut wide) = (Vec::new(), Vec::new());
     let mut now = clock::now();
     let (mut frames, mut digits, mut lost) = (0u32, 0u32, 0u32);
@@ -154,7 +154,8 @@ fn caller_to_model_allocates_nothing_per_packet() {
 #[test]
 fn model_to_caller_allocates_nothing_per_packet() {
     let speech: Vec<i16> = tone::voice(400, 1).into_iter().flat_map(|sample| [sample; 3]).collect();
-    let (mut downsampler, mut playout, mut sender) = (Downsampler::new(), Playout::new(), Sender::new(1, 2, 3));
+    let (mut downsampler, mut playout, mut sender) =
+        (Downsampler::new(Rate::Hz8000), Playout::new(), Sender::new(1, 2, 3));
     sender.set_format(8, Some(101), FRAME_8K as u32);
     let (mut narrow, mut codes, mut packet) = (Vec::new(), Vec::new(), Vec::new());
     let mut frame = [0; FRAME_8K];
@@ -283,6 +284,7 @@ fn limits_come_before_memory() {
             dtmf: true,
             ptime_ms: 20,
             session_id: 1,
+            ..voxtrunk::sip::offer_answer::LocalMedia::default()
         };
         let refused = voxtrunk::sip::offer_answer::Negotiation::new(local).receive_offer(media.as_bytes());
         assert!(refused.is_err_and(|e| e.why.contains("32 media")));

@@ -1,6 +1,6 @@
-//! 8 kHz ↔ 24 kHz (door of crate rubato).
+//! The telephone's rate (8 or 16 kHz) ↔ 24 kHz (door of crate rubato).
 //!
-//! In: any number of 16-bit samples at one rate. Out: samples at the other rate, appended. Both directions are
+//! In: any number of 16-bit samples at one rate. Out: samples at the other rate, appended. At 8 kHz both directions are
 //! `Fft::new_custom(8000, 24000, 40, 1, 1, Hann, FixedSync::Both)` and its mirror with 120: blocks of 5 ms, 2.5 ms of filter
 //! delay each way, −0.26 dB at 3.4 kHz, ≥ 72 dB SNR, nothing allocated per block. (The crate's defaults cost 10 ms each way;
 //! its `sub_chunks` is ignored for `Both`, so the block must be asked for by its length.)
@@ -9,10 +9,10 @@
 use audioadapter_buffers::direct::SequentialSliceOfVecs;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
-use super::pcm::{REALTIME_HZ, TELEPHONE_HZ};
+use super::pcm::{REALTIME_HZ, Rate};
 
-const BLOCK_8K: usize = 40;
-const BLOCK_24K: usize = 120;
+/// Block of the resamplers, at any rate.
+const BLOCK_MS: usize = 5;
 
 /// One direction: a block of input, collected over calls, becomes a block of output.
 struct Blocks {
@@ -81,18 +81,17 @@ fn to_i16(sample: f32) -> i16 {
     (clamped + ROUNDER).to_bits() as i16
 }
 
-/// 8 k → 24 k. Takes any number of samples; what does not fill a 5 ms block waits for the next call.
+/// The line's rate → 24 k. Takes any number of samples; what does not fill a 5 ms block waits for the next call.
 /// A sample comes out 2.5 ms after the one that went in at the same position.
 pub struct Upsampler {
     blocks: Blocks,
 }
 
 impl Upsampler {
-    #[allow(clippy::new_without_default)]
-    pub fn new() -> Upsampler {
-        Upsampler { blocks: Blocks::new(TELEPHONE_HZ, REALTIME_HZ, BLOCK_8K) }
+    pub fn new(line: Rate) -> Upsampler {
+        Upsampler { blocks: Blocks::new(line.hz(), REALTIME_HZ, line.samples(BLOCK_MS)) }
     }
-    /// Appends three samples for each one of `input`, less what waits (< 40).
+    /// Appends as much time as `input` has (at 8 kHz three samples for one), less what waits (< 5 ms).
     pub fn process(&mut self, input: &[i16], out: &mut Vec<i16>) {
         self.blocks.push(input, out);
     }
@@ -102,13 +101,14 @@ impl Upsampler {
     }
 }
 
-/// 24 k → 8 k, mirror of [`Upsampler`].
+/// 24 k → the line's rate, mirror of [`Upsampler`].
 ///
 /// It works on segments: the filter's delay is taken off at the start of one and given back by [`Downsampler::flush`],
-/// so that a segment of `n` samples becomes `n / 3` (rounded up) and sample `k` of the input is at `k / 3` of the output. That is
+/// so that (at 8 kHz) a segment of `n` samples becomes `n / 3` (rounded up) and sample `k` of the input is at `k / 3` of the output. That is
 /// what lets milliseconds counted on the telephone side be told to the model as its own.
 pub struct Downsampler {
     blocks: Blocks,
+    line: Rate,
     /// Samples given to [`Self::process`] since the segment began.
     taken: usize,
     /// Samples appended since the segment began.
@@ -117,15 +117,12 @@ pub struct Downsampler {
     lead: usize,
 }
 
-/// 2.5 ms at 8 kHz.
-const DELAY_8K: usize = BLOCK_8K / 2;
-
 impl Downsampler {
-    #[allow(clippy::new_without_default)]
-    pub fn new() -> Downsampler {
-        Downsampler { blocks: Blocks::new(REALTIME_HZ, TELEPHONE_HZ, BLOCK_24K), taken: 0, given: 0, lead: DELAY_8K }
+    pub fn new(line: Rate) -> Downsampler {
+        let blocks = Blocks::new(REALTIME_HZ, line.hz(), Rate::Hz24000.samples(BLOCK_MS));
+        Downsampler { blocks, line, taken: 0, given: 0, lead: delay(line) }
     }
-    /// Appends one sample for each three of `input`, less what waits (< 180: a block, and 2.5 ms of filter).
+    /// Appends as much time as `input` has (at 8 kHz one sample for three), less what waits (< 7.5 ms: a block, and 2.5 ms of filter).
     pub fn process(&mut self, input: &[i16], out: &mut Vec<i16>) {
         let from = out.len();
         self.taken += input.len();
@@ -135,7 +132,7 @@ impl Downsampler {
     /// Feeds silence until the last real sample is out (end of a segment); appends what came.
     /// The next sample then begins a new segment.
     pub fn flush(&mut self, out: &mut Vec<i16>) {
-        let due = self.taken.div_ceil(3);
+        let due = (self.taken * self.line.per_ms()).div_ceil(Rate::Hz24000.per_ms());
         while self.given < due {
             let from = out.len();
             self.blocks.push_silence(out);
@@ -147,7 +144,7 @@ impl Downsampler {
     /// Forgets everything (barge-in).
     pub fn reset(&mut self) {
         self.blocks.reset();
-        (self.taken, self.given, self.lead) = (0, 0, DELAY_8K);
+        (self.taken, self.given, self.lead) = (0, 0, delay(self.line));
     }
 
     fn drop_lead(&mut self, from: usize, out: &mut Vec<i16>) {
@@ -156,6 +153,11 @@ impl Downsampler {
         self.lead -= lead;
         self.given += out.len() - from;
     }
+}
+
+/// Delay of the filter, 2.5 ms, in samples of the line.
+fn delay(line: Rate) -> usize {
+    line.samples(BLOCK_MS) / 2
 }
 
 /// Whole recordings: `from_hz` → `to_hz`, without delay, `len * to_hz / from_hz` samples (rounded up). Allocates; for files, not for calls.

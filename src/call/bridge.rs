@@ -112,7 +112,7 @@ impl Call {
             return;
         }
         let Some(leg) = &mut self.leg else { return };
-        let last_packet = leg.media.as_ref().and_then(|media| media.receiver.last_packet());
+        let last_packet = leg.media.as_ref().and_then(|media| media.rtp.receiver.last_packet());
         if leg.limits.as_mut().is_some_and(|limits| limits.media_is_due(now, last_packet)) {
             self.hang_up(now, CallEnd::new(EndedBy::Fault, Cause::NoMedia));
         }
@@ -123,9 +123,9 @@ impl Call {
 fn forward(now: Instant, from: &mut Media, to: &mut Downlink) -> Vec<char> {
     // Hold music of one side is not for the other (SDP-08).
     let hears = from.hears_caller();
-    let Media { receiver, params, .. } = from;
+    let Media { rtp, params, .. } = from;
     let mut keys = Vec::new();
-    while let Some(received) = receiver.poll(now) {
+    while let Some(received) = rtp.receiver.poll(now) {
         match received {
             Received::Audio { payload_type, payload, lost_before, .. } if hears => {
                 if let Some(law) = Media::law_of(params, payload_type) {

@@ -7,7 +7,7 @@
 use super::filler::Tone;
 use super::relay::Relay;
 use crate::audio::g711::Law;
-use crate::audio::pcm::PER_MS_8K;
+use crate::audio::pcm::{PER_MS_8K, Rate};
 use crate::audio::playout::{Heard, Played, Playout};
 use crate::audio::resample::Downsampler;
 use crate::realtime::AudioFormat;
@@ -62,7 +62,7 @@ impl Downlink {
         let mut downlink = Downlink {
             sender,
             playout: Playout::new(),
-            downsampler: Downsampler::new(),
+            downsampler: Downsampler::new(Rate::Hz8000),
             format,
             law: law(media.codec),
             frame_samples: 0,
@@ -106,6 +106,10 @@ impl Downlink {
     /// When the last packet with agent speech went out.
     pub fn last_speech(&self) -> Option<Instant> {
         self.last_speech
+    }
+    /// The stream as its reports see it.
+    pub fn sender(&self) -> &Sender {
+        &self.sender
     }
     pub fn packets(&self) -> u64 {
         self.sender.packets()
@@ -277,6 +281,9 @@ mod tests {
             comfort_noise: false,
             ptime_ms: 20,
             direction: Direction::SendRecv,
+            srtp: None,
+            rtcp_mux: false,
+            remote_rtcp: None,
         };
         Downlink::new(Sender::new(1, 2, 3), AudioFormat::Pcm24k, &media)
     }

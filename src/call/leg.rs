@@ -206,7 +206,7 @@ impl Call {
 
     pub(super) fn leg_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         let Some(media) = self.leg.as_mut().and_then(|leg| leg.media.as_mut()) else { return };
-        media.receiver.handle_datagram(now, from, datagram);
+        media.rtp.handle_rtp(now, from, datagram);
         let _ = media.moved_target();
     }
 
@@ -217,7 +217,7 @@ impl Call {
         }
         let mut keys = Vec::new();
         let Some(media) = self.leg.as_mut().and_then(|leg| leg.media.as_mut()) else { return };
-        while let Some(received) = media.receiver.poll(now) {
+        while let Some(received) = media.rtp.receiver.poll(now) {
             if let Received::Digit { event, .. } = received {
                 keys.extend(key_of_event(event));
             }
@@ -263,7 +263,7 @@ impl Call {
         let leg = self.leg.as_ref();
         let media = leg.and_then(|leg| leg.media.as_ref());
         let limits = leg.and_then(|leg| leg.limits.as_ref()).filter(|_| matches!(self.phase, Phase::Bridged { .. }));
-        let last_packet = media.and_then(|media| media.receiver.last_packet());
+        let last_packet = media.and_then(|media| media.rtp.receiver.last_packet());
         [
             asked,
             leg.and_then(|leg| leg.deadline),

@@ -22,6 +22,7 @@ use crate::config::dialplan::Dialplan;
 use crate::observe::pii::Pii;
 use crate::realtime::session::Session;
 use crate::realtime::{AudioFormat, Endpoint, Greeting, Intent};
+use crate::rtp::session::Port;
 use crate::sip::offer_answer::Negotiation;
 use crate::sip::user_agent::{SessionId, UaCommand};
 use crate::trunk::{CallerInfo, Trunk};
@@ -179,6 +180,16 @@ impl Call {
             Input::LegReady(ready) => self.leg_ready(now, ready),
             Input::LegFailed { status } => self.leg_unavailable(now, status),
             Input::LegRtp { from, datagram } => self.leg_datagram(now, from, datagram),
+            Input::Rtcp { from, datagram } => {
+                if let Some(media) = &mut self.media {
+                    media.rtp.handle_rtcp(now, from, datagram);
+                }
+            }
+            Input::LegRtcp { from, datagram } => {
+                if let Some(media) = self.leg.as_mut().and_then(|leg| leg.media.as_mut()) {
+                    media.rtp.handle_rtcp(now, from, datagram);
+                }
+            }
             Input::Tool { id, result } => self.tool_finished(now, id, result),
             Input::Close(end) => self.hang_up(now, end),
         }
@@ -200,13 +211,16 @@ impl Call {
             if let Some(to) = self.send_leg_packet(now) {
                 return Output::LegRtp { to };
             }
+            if let Some(output) = self.send_reports(now) {
+                return output;
+            }
             if self.outputs.is_empty() {
                 return Output::Timeout(self.timeout(now));
             }
         }
     }
 
-    /// The datagram of the last `Output::Rtp` or `Output::LegRtp`.
+    /// The datagram of the last `Output::Rtp`, `Output::Rtcp`, `Output::LegRtp` or `Output::LegRtcp`.
     pub fn rtp_bytes(&self) -> &[u8] {
         &self.packet
     }
@@ -214,14 +228,15 @@ impl Call {
     /// One packet, if one is due. `None` when there is none, or when notes must go out first.
     fn send_packet(&mut self, now: Instant) -> Option<SocketAddr> {
         let media = self.media.as_mut()?;
-        let target = media.receiver.target();
+        let target = media.rtp.receiver.target();
         match media.downlink.poll(now, target.is_some(), &mut self.packet) {
             Frame::None => return None,
             Frame::Skipped => {}
             Frame::Packet(played) => {
+                let ready = media.rtp.protect(&mut self.packet);
                 self.played(now, played);
                 self.advance(now);
-                return target;
+                return target.filter(|_| ready);
             }
         }
         self.advance(now);
@@ -231,17 +246,36 @@ impl Call {
     /// The same of the second leg.
     fn send_leg_packet(&mut self, now: Instant) -> Option<SocketAddr> {
         let media = self.leg.as_mut()?.media.as_mut()?;
-        let target = media.receiver.target();
+        let target = media.rtp.receiver.target();
         let sent = match media.downlink.poll(now, target.is_some(), &mut self.packet) {
             Frame::None => return None,
             Frame::Skipped => None,
             Frame::Packet(played) => {
+                let ready = media.rtp.protect(&mut self.packet);
                 self.played(now, played);
-                target
+                target.filter(|_| ready)
             }
         };
         self.advance(now);
         sent
+    }
+
+    /// An RTCP packet of either stream, if one is due.
+    fn send_reports(&mut self, now: Instant) -> Option<Output> {
+        if let Some(media) = &mut self.media
+            && let Some((port, to)) = media.rtp.poll_rtcp(now, media.downlink.sender(), &mut self.packet)
+        {
+            return Some(match port {
+                Port::Rtp => Output::Rtp { to },
+                Port::Rtcp => Output::Rtcp { to },
+            });
+        }
+        let media = self.leg.as_mut()?.media.as_mut()?;
+        let (port, to) = media.rtp.poll_rtcp(now, media.downlink.sender(), &mut self.packet)?;
+        Some(match port {
+            Port::Rtp => Output::LegRtp { to },
+            Port::Rtcp => Output::LegRtcp { to },
+        })
     }
 
     /// Runs everything that is due.
@@ -269,7 +303,7 @@ impl Call {
             Socket::Opening { deadline } => Some(deadline),
             _ => None,
         };
-        let last_packet = self.media.as_ref().and_then(|m| m.receiver.last_packet());
+        let last_packet = self.media.as_ref().and_then(|m| m.rtp.receiver.last_packet());
         [
             opening,
             self.session_timeout,
@@ -302,11 +336,11 @@ impl Call {
 
     fn datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         let Some(media) = &mut self.media else { return };
-        media.receiver.handle_datagram(now, from, datagram);
+        media.rtp.handle_rtp(now, from, datagram);
         if let Some(addr) = media.moved_target() {
             self.note(CallEvent::MediaSource { addr });
         }
-        let heard = self.media.as_ref().and_then(|m| m.receiver.last_packet());
+        let heard = self.media.as_ref().and_then(|m| m.rtp.receiver.last_packet());
         if self.answered.is_some_and(|answered| heard.is_some_and(|at| at >= answered)) {
             self.established = true;
         }
@@ -324,9 +358,9 @@ impl Call {
                 session.audio(audio);
             }
         };
-        let Media { receiver, uplink, params, .. } = media;
+        let Media { rtp, uplink, params, .. } = media;
         let mut keys = Vec::new();
-        while let Some(received) = receiver.poll(now) {
+        while let Some(received) = rtp.receiver.poll(now) {
             use crate::rtp::receiver::Received;
             match received {
                 Received::Audio { payload_type, payload, lost_before, .. } => {

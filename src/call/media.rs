@@ -5,8 +5,9 @@ use super::downlink::{Downlink, law};
 use super::uplink::Uplink;
 use crate::audio::g711::Law;
 use crate::realtime::AudioFormat;
-use crate::rtp::receiver::{Receiver, ReceiverParams};
+use crate::rtp::receiver::ReceiverParams;
 use crate::rtp::sender::Sender;
+use crate::rtp::session::{RtpSession, SessionParams};
 use crate::sip::offer_answer::MediaParams;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -14,7 +15,7 @@ use std::time::Instant;
 /// One stream, from the first agreed offer/answer to the end of the call.
 pub(super) struct Media {
     pub params: MediaParams,
-    pub receiver: Receiver,
+    pub rtp: RtpSession,
     pub uplink: Uplink,
     pub downlink: Downlink,
     policy: MediaPolicy,
@@ -30,7 +31,7 @@ impl Media {
         let (a, b) = (scramble(seed), scramble(seed.wrapping_add(1)));
         let sender = Sender::new(a as u32, (a >> 32) as u16, b as u32);
         let mut media = Media {
-            receiver: Receiver::new(receiver_params(&params, policy, signalling)),
+            rtp: RtpSession::new(session_params(&params, policy, signalling)),
             uplink: Uplink::new(format, policy.append_ms, policy.reorder_wait),
             downlink: Downlink::new(sender, format, &params),
             policy: policy.clone(),
@@ -45,7 +46,7 @@ impl Media {
 
     /// The next offer/answer; SSRC, sequence and timestamps go on (SDP-10).
     pub fn apply(&mut self, params: MediaParams) {
-        self.receiver.set_params(receiver_params(&params, &self.policy, self.signalling));
+        self.rtp.set_params(session_params(&params, &self.policy, self.signalling));
         self.downlink.set_media(&params);
         self.params = params;
         self.uplink.set_muted(self.deaf || !self.hears_caller());
@@ -78,7 +79,7 @@ impl Media {
 
     /// The target, if it has moved since the last look.
     pub fn moved_target(&mut self) -> Option<SocketAddr> {
-        let target = self.receiver.target();
+        let target = self.rtp.receiver.target();
         if target == self.target {
             return None;
         }
@@ -87,14 +88,14 @@ impl Media {
     }
 
     pub fn timeout(&self) -> Option<Instant> {
-        [self.receiver.timeout(), self.uplink.timeout(), self.downlink.timeout()].into_iter().flatten().min()
+        [self.rtp.timeout(), self.uplink.timeout(), self.downlink.timeout()].into_iter().flatten().min()
     }
 }
 
-fn receiver_params(params: &MediaParams, policy: &MediaPolicy, signalling: IpAddr) -> ReceiverParams {
+fn session_params(params: &MediaParams, policy: &MediaPolicy, signalling: IpAddr) -> SessionParams {
     let mut allowed = policy.allowed.clone();
     allowed.push(signalling.into());
-    ReceiverParams {
+    let receiver = ReceiverParams {
         policy: policy.source,
         sdp_remote: params.remote,
         allowed,
@@ -102,7 +103,8 @@ fn receiver_params(params: &MediaParams, policy: &MediaPolicy, signalling: IpAdd
         dtmf_payload_type: params.dtmf_receive,
         comfort_noise: params.comfort_noise.then_some(13),
         reorder_wait: policy.reorder_wait,
-    }
+    };
+    SessionParams { receiver, srtp: params.srtp.clone(), rtcp_mux: params.rtcp_mux, rtcp_remote: params.remote_rtcp }
 }
 
 /// SplitMix64: neighbouring seeds give unrelated numbers.

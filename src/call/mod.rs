@@ -134,6 +134,16 @@ pub enum Input<'a> {
         from: SocketAddr,
         datagram: &'a [u8],
     },
+    /// A datagram on the RTCP port.
+    Rtcp {
+        from: SocketAddr,
+        datagram: &'a [u8],
+    },
+    /// A datagram on the second leg's RTCP port.
+    LegRtcp {
+        from: SocketAddr,
+        datagram: &'a [u8],
+    },
     /// The WebSocket opened.
     RealtimeOpen,
     /// It could not be opened.
@@ -163,6 +173,14 @@ pub enum Output {
     OpenLeg(LegRequest),
     /// One datagram of the second leg's stream; its bytes are [`Call::rtp_bytes`].
     LegRtp {
+        to: SocketAddr,
+    },
+    /// One RTCP packet, by the RTCP port; its bytes are [`Call::rtp_bytes`].
+    Rtcp {
+        to: SocketAddr,
+    },
+    /// The same of the second leg.
+    LegRtcp {
         to: SocketAddr,
     },
     /// The second leg's stream becomes the call's own and the other way round, ports included.

@@ -64,7 +64,7 @@ impl Record {
 
     /// The counters of a stream that is over, added to those of the streams before it.
     pub fn left(&mut self, media: &Media) {
-        let (cdr, now) = (&mut self.cdr, RtpRecord::from(media.receiver.stats()));
+        let (cdr, now) = (&mut self.cdr, RtpRecord::from(media.rtp.receiver.stats()));
         let concealed = media.uplink.stats().concealed / crate::audio::pcm::PER_MS_8K as u64;
         cdr.rtp = RtpRecord {
             received: cdr.rtp.received + now.received,

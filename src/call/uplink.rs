@@ -8,7 +8,7 @@
 
 use crate::audio::conceal::Concealer;
 use crate::audio::g711::Law;
-use crate::audio::pcm::{FRAME_8K, PER_MS_8K};
+use crate::audio::pcm::{FRAME_8K, PER_MS_8K, Rate};
 use crate::audio::resample::Upsampler;
 use crate::realtime::AudioFormat;
 use std::time::{Duration, Instant};
@@ -71,7 +71,7 @@ impl Uplink {
             muted: false,
             dropping: false,
             concealer: Concealer::new(),
-            upsampler: Upsampler::new(),
+            upsampler: Upsampler::new(Rate::Hz8000),
             narrow: Vec::new(),
             wide: Vec::new(),
             batch: Vec::new(),

@@ -13,14 +13,13 @@ use std::time::{Duration, Instant};
 
 /// Ports held by other programs that one allocation may step over, so that it stays cheap.
 const MAX_FOREIGN: usize = 256;
-/// RTCP is not read: keep the kernel from storing more than a few packets of it.
+/// RTCP is a packet now and then: keep the kernel from storing more than a few of them.
 const RTCP_BUFFER: usize = 2048;
 
 /// One pair of sockets. Dropping it closes both; the pool must be told by [`RtpPorts::release`].
 #[derive(Debug)]
 pub struct RtpPort {
     pub rtp: UdpSocket,
-    /// Held so that nobody else gets the odd port.
     pub rtcp: UdpSocket,
     pub port: u16,
 }

@@ -18,15 +18,18 @@ pub async fn udp(addr: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::bind(addr).await
 }
 
-/// A UDP socket on an even port, as RTP wants it (RFC 3550 §11).
-pub async fn udp_even(ip: IpAddr) -> io::Result<UdpSocket> {
+/// Two UDP sockets: RTP on an even port, RTCP on the next one (RFC 3550 §11).
+pub async fn udp_pair(ip: IpAddr) -> io::Result<(UdpSocket, UdpSocket)> {
     for _ in 0..TRIES {
-        let socket = udp(SocketAddr::new(ip, 0)).await?;
-        if socket.local_addr()?.port() % 2 == 0 {
-            return Ok(socket);
+        let rtp = udp(SocketAddr::new(ip, 0)).await?;
+        let port = rtp.local_addr()?.port();
+        if port % 2 == 0
+            && let Ok(rtcp) = udp(SocketAddr::new(ip, port + 1)).await
+        {
+            return Ok((rtp, rtcp));
         }
     }
-    Err(io::Error::new(io::ErrorKind::AddrInUse, "no free even UDP port found"))
+    Err(io::Error::new(io::ErrorKind::AddrInUse, "no free pair of UDP ports found"))
 }
 
 /// A TCP connection.

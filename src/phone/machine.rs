@@ -8,8 +8,9 @@ use super::script::{Action, Script, Senses, Step};
 use super::tracks::Tracks;
 use crate::audio::g711::Law;
 use crate::audio::pcm::PER_MS_8K;
-use crate::rtp::receiver::{Received, Receiver, ReceiverParams, SourcePolicy};
+use crate::rtp::receiver::{Received, ReceiverParams, SourcePolicy};
 use crate::rtp::sender::Sender;
+use crate::rtp::session::{Port, RtpSession, SessionParams};
 use crate::sip::Flow;
 use crate::sip::TrunkId;
 use crate::sip::headers::{Name, Reason};
@@ -76,6 +77,11 @@ pub enum PhoneOutput {
         to: SocketAddr,
         bytes: Vec<u8>,
     },
+    /// By the RTCP port.
+    Rtcp {
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    },
     Event(PhoneEvent),
     /// The call is over and every SIP transaction with it.
     Done(Box<Report>),
@@ -106,7 +112,7 @@ pub struct Phone {
     session: SessionId,
     negotiation: Negotiation,
     media: Option<MediaParams>,
-    receiver: Option<Receiver>,
+    rtp: Option<RtpSession>,
     sender: Sender,
     source: SocketAddr,
     script: Script,
@@ -149,7 +155,7 @@ impl Phone {
             session,
             negotiation,
             media: None,
-            receiver: None,
+            rtp: None,
             sender: Sender::new(seed as u32, (seed >> 32) as u16, (seed >> 16) as u32),
             source: config.flow.remote,
             script: Script::new(config.steps),
@@ -177,10 +183,16 @@ impl Phone {
     }
 
     pub fn handle_rtp(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
-        let Some(receiver) = &mut self.receiver else { return };
+        let Some(rtp) = &mut self.rtp else { return };
         self.measured.arrival(now);
-        receiver.handle_datagram(now, from, datagram);
+        rtp.handle_rtp(now, from, datagram);
         self.drain_receiver(now);
+    }
+
+    pub fn handle_rtcp(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+        if let Some(rtp) = &mut self.rtp {
+            rtp.handle_rtcp(now, from, datagram);
+        }
     }
 
     /// Hangs up (or cancels) now.
@@ -205,9 +217,19 @@ impl Phone {
             match self.ua.poll_output() {
                 UaOutput::Transmit { flow, bytes } => return PhoneOutput::Sip { flow, bytes },
                 UaOutput::Event(event) => self.ua_event(now, event),
-                UaOutput::Timeout(timer) => return self.idle(timer),
+                UaOutput::Timeout(timer) => return self.report(now).unwrap_or_else(|| self.idle(timer)),
             }
         }
+    }
+
+    /// The RTCP packet that is due.
+    fn report(&mut self, now: Instant) -> Option<PhoneOutput> {
+        let (port, to) = self.rtp.as_mut()?.poll_rtcp(now, &self.sender, &mut self.packet)?;
+        let bytes = self.packet.clone();
+        Some(match port {
+            Port::Rtp => PhoneOutput::Rtp { to, bytes },
+            Port::Rtcp => PhoneOutput::Rtcp { to, bytes },
+        })
     }
 
     /// Both tracks as recorded so far.
@@ -218,7 +240,7 @@ impl Phone {
     fn idle(&mut self, timer: Option<Instant>) -> PhoneOutput {
         if self.measured.outcome.is_some() && !self.finished {
             self.finished = true;
-            let stats = self.receiver.as_ref().map(Receiver::stats).unwrap_or_default();
+            let stats = self.rtp.as_ref().map(|rtp| rtp.receiver.stats()).unwrap_or_default();
             return PhoneOutput::Done(Box::new(Report::new(
                 &self.measured,
                 stats,
@@ -227,7 +249,7 @@ impl Phone {
                 &self.tracks,
             )));
         }
-        let receiver = self.receiver.as_ref().and_then(Receiver::timeout);
+        let receiver = self.rtp.as_ref().and_then(RtpSession::timeout);
         let due = self.pace.as_ref().map(Pace::due);
         PhoneOutput::Timeout([timer, receiver, due].into_iter().flatten().min())
     }
@@ -301,7 +323,7 @@ impl Phone {
 
     fn apply(&mut self, media: MediaParams) {
         self.sender.set_format(media.send_payload_type, media.dtmf_send, media.ptime_ms * PER_MS_8K as u32);
-        let params = ReceiverParams {
+        let receiver = ReceiverParams {
             policy: SourcePolicy::Latch,
             sdp_remote: media.remote,
             allowed: vec![self.source.ip().into()],
@@ -310,9 +332,15 @@ impl Phone {
             comfort_noise: media.comfort_noise.then_some(13),
             reorder_wait: REORDER_WAIT,
         };
-        match &mut self.receiver {
-            Some(receiver) => receiver.set_params(params),
-            None => self.receiver = Some(Receiver::new(params)),
+        let params = SessionParams {
+            receiver,
+            srtp: media.srtp.clone(),
+            rtcp_mux: media.rtcp_mux,
+            rtcp_remote: media.remote_rtcp,
+        };
+        match &mut self.rtp {
+            Some(rtp) => rtp.set_params(params),
+            None => self.rtp = Some(RtpSession::new(params)),
         }
         self.media = Some(media);
     }
@@ -330,9 +358,9 @@ impl Phone {
     }
 
     fn drain_receiver(&mut self, now: Instant) {
-        let (Some(receiver), Some(pace), Some(media)) = (&mut self.receiver, &self.pace, &self.media) else { return };
+        let (Some(rtp), Some(pace), Some(media)) = (&mut self.rtp, &self.pace, &self.media) else { return };
         let elapsed = now.saturating_duration_since(pace.start).as_micros() as usize * PER_MS_8K / 1000;
-        while let Some(received) = receiver.poll(now) {
+        while let Some(received) = rtp.receiver.poll(now) {
             match received {
                 Received::Audio { payload_type, payload, timestamp, .. } => {
                     let Some((_, codec)) = media.receive.iter().find(|(pt, _)| *pt == payload_type) else { continue };
@@ -395,7 +423,7 @@ impl Phone {
     }
 
     fn send_frame(&mut self, stalled: bool) {
-        let (Some(media), Some(receiver)) = (&self.media, &self.receiver) else { return };
+        let (Some(media), Some(rtp)) = (&self.media, &mut self.rtp) else { return };
         let samples = media.ptime_ms as usize * PER_MS_8K;
         self.frame.clear();
         let mut spoken = false;
@@ -411,15 +439,19 @@ impl Phone {
         }
         self.frame.resize(samples, 0);
         self.tracks.sent(&self.frame);
-        let Some(to) = receiver.target().filter(|_| media.direction.sends() && !stalled) else {
+        let Some(to) = rtp.receiver.target().filter(|_| media.direction.sends() && !stalled) else {
             return self.sender.skip(samples as u32);
         };
         self.codes.clear();
         law(media.codec).encode(&self.frame, &mut self.codes);
         self.sender.frame(&self.codes, &mut self.packet);
-        self.outputs.push_back(PhoneOutput::Rtp { to, bytes: self.packet.clone() });
-        while self.sender.extra(&mut self.packet) {
-            self.outputs.push_back(PhoneOutput::Rtp { to, bytes: self.packet.clone() });
+        loop {
+            if rtp.protect(&mut self.packet) {
+                self.outputs.push_back(PhoneOutput::Rtp { to, bytes: self.packet.clone() });
+            }
+            if !self.sender.extra(&mut self.packet) {
+                return;
+            }
         }
     }
 }

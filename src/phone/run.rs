@@ -94,8 +94,8 @@ pub async fn place_call(
     let (mut wire, further) = Wire::open(&hops, options.tls).await?;
     let (flow, local) = (wire.flow, wire.flow.local);
     let local_ip = local.ip();
-    let rtp = socket::udp_even(local_ip).await.map_err(|e| format!("RTP socket on {local_ip}: {e}"))?;
-    let rtp_port = rtp.local_addr().map_err(|e| format!("RTP socket: {e}"))?.port();
+    let ports = socket::udp_pair(local_ip).await.map_err(|e| format!("RTP sockets on {local_ip}: {e}"))?;
+    let rtp_port = ports.0.local_addr().map_err(|e| format!("RTP socket: {e}"))?.port();
 
     let seed = entropy::seed();
     let mut trunk = UaTrunk::new(anybody(), vec![(flow.transport, local)], "phone");
@@ -120,6 +120,7 @@ pub async fn place_call(
             dtmf: true,
             ptime_ms: options.ptime_ms,
             session_id: seed >> 1,
+            srtp: None,
         },
         steps: options.steps,
         seed,
@@ -128,11 +129,11 @@ pub async fn place_call(
     let start = clock::now();
     let mut phone = Phone::new(start, config);
     let mut answer_deadline = Some(start + options.answer_timeout);
-    let mut datagram = vec![0u8; 65_536];
+    let (mut datagram, mut report) = (vec![0u8; 65_536], vec![0u8; 2_048]);
     tokio::pin!(stop);
     let mut stopping = false;
     loop {
-        let timer = match pump(&mut phone, &mut wire, &rtp, start, &mut answer_deadline, &mut heard).await {
+        let timer = match pump(&mut phone, &mut wire, &ports, start, &mut answer_deadline, &mut heard).await {
             Pumped::Wait(timer) => timer,
             Pumped::Done(report) => return Ok((*report, phone.tracks().clone())),
         };
@@ -144,9 +145,14 @@ pub async fn place_call(
                 stopping = true;
                 phone.hang_up(clock::now());
             }
-            received = rtp.recv_from(&mut datagram) => {
+            received = ports.0.recv_from(&mut datagram) => {
                 if let Ok((length, from)) = received {
                     phone.handle_rtp(clock::now(), from, &datagram[..length]);
+                }
+            }
+            received = ports.1.recv_from(&mut report) => {
+                if let Ok((length, from)) = received {
+                    phone.handle_rtcp(clock::now(), from, &report[..length]);
                 }
             }
             event = wire.receive() => {
@@ -180,7 +186,7 @@ enum Pumped {
 async fn pump(
     phone: &mut Phone,
     wire: &mut Wire,
-    rtp: &UdpSocket,
+    (rtp, rtcp): &(UdpSocket, UdpSocket),
     start: Instant,
     answer_deadline: &mut Option<Instant>,
     heard: &mut impl FnMut(Heard),
@@ -196,6 +202,9 @@ async fn pump(
             PhoneOutput::Rtp { to, bytes } => {
                 // A lost packet is a lost packet: the far end conceals it.
                 let _ = rtp.try_send_to(&bytes, to);
+            }
+            PhoneOutput::Rtcp { to, bytes } => {
+                let _ = rtcp.try_send_to(&bytes, to);
             }
             PhoneOutput::Event(event) => {
                 if event == PhoneEvent::Answered {

@@ -9,5 +9,6 @@ pub mod packet;
 pub mod receiver;
 mod reorder;
 pub mod sender;
+pub mod session;
 mod source;
 mod stats;

@@ -168,6 +168,7 @@ impl Trunks {
             dtmf: true,
             ptime_ms: of.and_then(|of| of.ptime_ms).unwrap_or(media.ptime_ms),
             session_id,
+            srtp: None,
         }
     }
 

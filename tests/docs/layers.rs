@@ -27,10 +27,16 @@ const APART: [(&str, &[&str]); 5] = [
 ];
 
 /// Crates and the files that may name them.
-const DOORS: [(&str, &[&str]); 15] = [
+const DOORS: [(&str, &[&str]); 21] = [
     ("md5::", &["sip/digest/hash.rs"]),
     ("sha2::", &["sip/digest/hash.rs"]),
     ("hmac::", &["sip/digest/hash.rs"]),
+    ("ring::hmac", &["rtp/srtp/cipher.rs"]),
+    ("ring::aead", &["rtp/srtp/cipher.rs"]),
+    ("aes::Aes", &["rtp/srtp/cipher.rs"]),
+    ("ctr::Ctr", &["rtp/srtp/cipher.rs"]),
+    ("rtcp_types::", &["rtp/rtcp/packet.rs"]),
+    ("ropus::", &["audio/opus.rs"]),
     ("tokio_rustls::", &["net/tls/server.rs", "net/tls/client.rs"]),
     ("webpki::", &["net/tls/certificate.rs"]),
     ("hickory_resolver::", &["net/dns.rs"]),

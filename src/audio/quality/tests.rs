@@ -1,4 +1,5 @@
 use super::super::g711::Law;
+use super::super::pcm::Rate;
 use super::super::resample::{Downsampler, Upsampler};
 use super::super::tone;
 use super::*;
@@ -49,8 +50,8 @@ fn a_g711_round_trip_is_35_db_or_more() {
 fn the_whole_chain_is_measured_with_its_delay() {
     let voice = tone::voice(4000, 5);
     let (mut wide, mut narrow) = (Vec::new(), Vec::new());
-    Upsampler::new().process(&g711(Law::A, &voice), &mut wide);
-    Downsampler::new().process(&wide, &mut narrow);
+    Upsampler::new(Rate::Hz8000).process(&g711(Law::A, &voice), &mut wide);
+    Downsampler::new(Rate::Hz8000).process(&wide, &mut narrow);
     let report = report(&voice, &g711(Law::A, &narrow));
     // Up adds 2.5 ms, down takes its own off.
     assert_eq!(report.delay_ms, 2.5);

@@ -39,13 +39,13 @@ fn db(ratio: f64) -> f64 {
 
 fn up(input: &[i16]) -> Vec<i16> {
     let mut out = Vec::new();
-    Upsampler::new().process(input, &mut out);
+    Upsampler::new(Rate::Hz8000).process(input, &mut out);
     out
 }
 
 fn down(input: &[i16]) -> Vec<i16> {
     let mut out = Vec::new();
-    let mut downsampler = Downsampler::new();
+    let mut downsampler = Downsampler::new(Rate::Hz8000);
     downsampler.process(input, &mut out);
     downsampler.flush(&mut out);
     out
@@ -96,7 +96,7 @@ fn the_delay_is_2500_us_each_way() {
     let delay_ms = centre(&down(&impulse)) / 8.0 - 1201.0 / 24.0;
     assert!(delay_ms.abs() < 0.1, "{delay_ms} ms");
     let mut out = Vec::new();
-    Downsampler::new().process(&impulse, &mut out);
+    Downsampler::new(Rate::Hz8000).process(&impulse, &mut out);
     assert_eq!(800 - out.len(), 20);
 }
 
@@ -144,13 +144,13 @@ fn flush_gives_the_tail() {
     }
     // A flush without audio gives nothing.
     let mut out = Vec::new();
-    Downsampler::new().flush(&mut out);
+    Downsampler::new(Rate::Hz8000).flush(&mut out);
     assert!(out.is_empty());
 }
 
 #[test]
 fn nothing_of_a_segment_is_left_after_flush_or_reset() {
-    let mut downsampler = Downsampler::new();
+    let mut downsampler = Downsampler::new(Rate::Hz8000);
     let mut out = Vec::new();
     for ending in [Downsampler::flush as fn(&mut Downsampler, &mut Vec<i16>), |d, _| d.reset()] {
         downsampler.process(&[20_000; 500], &mut out);
@@ -160,7 +160,7 @@ fn nothing_of_a_segment_is_left_after_flush_or_reset() {
         downsampler.flush(&mut out);
         assert_eq!(out, [0; 160]);
     }
-    let mut upsampler = Upsampler::new();
+    let mut upsampler = Upsampler::new(Rate::Hz8000);
     upsampler.process(&[20_000; 333], &mut out);
     upsampler.reset();
     out.clear();
@@ -184,7 +184,7 @@ proptest! {
         input in proptest::collection::vec(any::<i16>(), 0..3000),
         cuts in proptest::collection::vec(1usize..700, 1..40),
     ) {
-        let (mut upsampler, mut downsampler) = (Upsampler::new(), Downsampler::new());
+        let (mut upsampler, mut downsampler) = (Upsampler::new(Rate::Hz8000), Downsampler::new(Rate::Hz8000));
         let (mut up_out, mut down_out) = (Vec::new(), Vec::new());
         let mut rest = &input[..];
         for cut in cuts.iter().cycle() {

@@ -201,7 +201,8 @@ impl Machine {
             self.needs.push(Needs::default());
             self.slots.len() - 1
         });
-        let watched = self.epoll.add(&slot.rtp.rtp, rtp_token(index));
+        let watched = self.epoll.add(&slot.rtp.rtp, token(index, RTP));
+        let watched = watched.and_then(|()| self.epoll.add(&slot.rtp.rtcp, token(index, RTCP)));
         slot.discard_stale();
         self.slots[index] = Some(slot);
         self.by_session.insert(session, index);
@@ -226,7 +227,7 @@ impl Machine {
         let outcome = catch_unwind(AssertUnwindSafe(|| entry(slot, shared)));
         // A new socket joins the epoll set; one that was dropped left it by being closed.
         if let (false, Some(open)) = (had_ws, &slot.ws)
-            && let Err(error) = self.epoll.add(&open.socket, ws_token(index))
+            && let Err(error) = self.epoll.add(&open.socket, token(index, WS))
         {
             tracing::error!(%error, "cannot watch the WebSocket");
         }
@@ -236,7 +237,8 @@ impl Machine {
         }
         if let Some(leg) = &mut slot.leg
             && !std::mem::replace(&mut leg.watched, true)
-            && let Err(error) = self.epoll.add(&leg.port.rtp, leg_token(index))
+            && let Err(error) = (self.epoll.add(&leg.port.rtp, token(index, LEG)))
+                .and_then(|()| self.epoll.add(&leg.port.rtcp, token(index, RTCP)))
         {
             tracing::error!(%error, "cannot watch the second leg's RTP socket");
         }
@@ -329,11 +331,13 @@ impl Machine {
         }
         let tick = self.tick;
         for &token in &tokens {
-            let (index, kind) = ((token >> 2) as usize, token & 3);
+            let (index, kind) = ((token >> 3) as usize, token & 7);
             if kind == RTP {
                 self.step_at(index, |slot, shared| slot.read_rtp(shared, tick));
             } else if kind == LEG {
                 self.step_at(index, Slot::read_leg);
+            } else if kind == RTCP {
+                self.step_at(index, Slot::read_rtcp);
             } else if let Some(needs) = self.needs.get_mut(index).filter(|needs| needs.open) {
                 needs.read = true;
             }
@@ -381,19 +385,15 @@ impl Machine {
     }
 }
 
-/// What a token's last two bits say.
+/// What a token's last three bits say.
 const RTP: u64 = 0;
 const WS: u64 = 1;
 const LEG: u64 = 2;
+/// Either leg's.
+const RTCP: u64 = 3;
 
-fn rtp_token(index: usize) -> u64 {
-    (index as u64) << 2 | RTP
-}
-fn ws_token(index: usize) -> u64 {
-    (index as u64) << 2 | WS
-}
-fn leg_token(index: usize) -> u64 {
-    (index as u64) << 2 | LEG
+fn token(index: usize, kind: u64) -> u64 {
+    (index as u64) << 3 | kind
 }
 
 /// Closes the sockets, then reports it.

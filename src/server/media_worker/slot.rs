@@ -26,6 +26,8 @@ const MAX_CATCH_UP: usize = 64;
 const MAX_MESSAGES: usize = 128;
 /// Datagrams taken of a second leg in one tick.
 const MAX_LEG_DATAGRAMS: usize = 8;
+/// RTCP datagrams taken of one socket in one tick.
+const MAX_REPORTS: usize = 4;
 /// The largest datagram that can be RTP of ours.
 pub const RTP_BUFFER: usize = 2048;
 
@@ -215,6 +217,27 @@ impl Slot {
         Step::Goes
     }
 
+    /// Reads the RTCP sockets, the second leg's too: reports are rare, so one token may stand for both.
+    pub fn read_rtcp(&mut self, shared: &mut Shared) -> Step {
+        let mut buffer = [0; RTP_BUFFER];
+        for _ in 0..MAX_REPORTS {
+            let Ok((n, from)) = self.rtp.rtcp.recv_from(&mut buffer) else { break };
+            let datagram = buffer.get(..n).unwrap_or_default();
+            if let Step::Over(record) = self.input(shared, clock::now(), Input::Rtcp { from, datagram }) {
+                return Step::Over(record);
+            }
+        }
+        for _ in 0..MAX_REPORTS {
+            let Some(leg) = &self.leg else { break };
+            let Ok((n, from)) = leg.port.rtcp.recv_from(&mut buffer) else { break };
+            let datagram = buffer.get(..n).unwrap_or_default();
+            if let Step::Over(record) = self.input(shared, clock::now(), Input::LegRtcp { from, datagram }) {
+                return Step::Over(record);
+            }
+        }
+        Step::Goes
+    }
+
     /// Reads the WebSocket until it is empty or its share of the tick is used up.
     pub fn read_ws(&mut self, shared: &mut Shared) -> Step {
         if let Some(open) = &mut self.ws {
@@ -318,6 +341,17 @@ impl Slot {
             Output::OpenLeg(request) => shared.out.push_back(Report::OpenLeg { call: self.session, request }),
             Output::LegRtp { to } => {
                 let sent = self.leg.as_ref().map(|leg| leg.port.rtp.send_to(self.call.rtp_bytes(), to));
+                if sent.is_some_and(|sent| sent.is_err()) {
+                    shared.stats.rtp_send_errors.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Output::Rtcp { to } => {
+                if self.rtp.rtcp.send_to(self.call.rtp_bytes(), to).is_err() {
+                    shared.stats.rtp_send_errors.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Output::LegRtcp { to } => {
+                let sent = self.leg.as_ref().map(|leg| leg.port.rtcp.send_to(self.call.rtp_bytes(), to));
                 if sent.is_some_and(|sent| sent.is_err()) {
                     shared.stats.rtp_send_errors.fetch_add(1, Ordering::Relaxed);
                 }

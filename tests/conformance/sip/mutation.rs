@@ -67,6 +67,7 @@ fn local() -> LocalMedia {
         dtmf: true,
         ptime_ms: 20,
         session_id: 42,
+        ..LocalMedia::default()
     }
 }
 

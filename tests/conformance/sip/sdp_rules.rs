@@ -12,6 +12,7 @@ fn local() -> LocalMedia {
         dtmf: true,
         ptime_ms: 20,
         session_id: 4711,
+        ..LocalMedia::default()
     }
 }
 
@@ -68,6 +69,9 @@ fn an_ordinary_answer() {
             comfort_noise: false,
             ptime_ms: 20,
             direction: Direction::SendRecv,
+            srtp: None,
+            rtcp_mux: false,
+            remote_rtcp: "192.0.2.1:4001".parse().ok(),
         }
     );
     assert!(!answer.refresh);

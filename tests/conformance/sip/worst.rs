@@ -262,6 +262,7 @@ fn local() -> LocalMedia {
         dtmf: true,
         ptime_ms: 20,
         session_id: 1,
+        ..LocalMedia::default()
     }
 }
 

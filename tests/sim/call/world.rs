@@ -187,6 +187,8 @@ pub struct World {
     pub keep_notes: bool,
     /// The SDP is random, and so is where media goes.
     pub any_target: bool,
+    /// RTCP packets of both legs.
+    pub reports: u32,
     pub leg: SecondLeg,
     /// The session of the caller's side, which may move.
     pub own: SessionId,
@@ -234,6 +236,7 @@ impl World {
             ended: None,
             keep_notes: true,
             any_target: false,
+            reports: 0,
             leg: SecondLeg::default(),
             own: SESSION,
         };
@@ -279,6 +282,7 @@ impl World {
                     assert!(to == leg_addr() || self.any_target, "the leg's media goes to {to}");
                     self.leg.peer.receive(self.now, self.call.rtp_bytes());
                 }
+                Output::Rtcp { .. } | Output::LegRtcp { .. } => self.reports += 1,
                 Output::SwapLegs => {
                     assert!(self.leg.port, "nothing to swap with");
                     std::mem::swap(&mut self.peer, &mut self.leg.peer);
@@ -526,6 +530,7 @@ pub fn local_media() -> LocalMedia {
         dtmf: true,
         ptime_ms: 20,
         session_id: 42,
+        ..LocalMedia::default()
     }
 }
 

@@ -176,6 +176,7 @@ impl World {
                 dtmf: true,
                 ptime_ms: 20,
                 session_id: 42,
+                ..LocalMedia::default()
             }),
             offer: invite.sdp(),
             media: MediaPolicy {
@@ -234,7 +235,10 @@ impl World {
                 }
                 Output::Sip(command) => self.server.ua.command(now, command),
                 Output::OpenLeg(_) => live.call.handle(now, Input::LegFailed { status: 503 }),
-                leg @ (Output::LegRtp { .. } | Output::SwapLegs | Output::CloseLeg) => panic!("no second leg: {leg:?}"),
+                Output::Rtcp { .. } => self.count("reports sent"),
+                leg @ (Output::LegRtp { .. } | Output::LegRtcp { .. } | Output::SwapLegs | Output::CloseLeg) => {
+                    panic!("no second leg: {leg:?}")
+                }
                 Output::OpenRealtime => {
                     let delay = *live.connect.as_ref().unwrap_or(&300);
                     self.after(delay, Due::Socket(session));

@@ -66,6 +66,7 @@ impl World {
             dtmf: self.rng.random_bool(0.8),
             ptime_ms: if self.rng.random_bool(0.9) { 20 } else { 30 },
             session_id: number.into(),
+            ..LocalMedia::default()
         });
         let (mut target, mut headers, mut sdp) = (KNOWN, Vec::new(), Some(negotiation.offer()));
         match self.rng.random_range(0..100) {

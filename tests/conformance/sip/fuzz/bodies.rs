@@ -94,6 +94,7 @@ fn descriptions() {
         dtmf: true,
         ptime_ms: 20,
         session_id: 42,
+        ..LocalMedia::default()
     };
     let corpus = [SDP, &webrtc, &avpf, &v6].iter().map(|s| s.as_bytes().to_vec()).collect();
     let count = |sdp: &[u8]| sdp.split(|b| *b == b'\n').filter(|line| line.starts_with(b"m=")).count();

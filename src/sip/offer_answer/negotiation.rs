@@ -1,135 +1,13 @@
-//! Offer/answer for one audio stream (RFC 3264) over `sdp`: PCMU, PCMA, telephone-event.
+//! The state of one call's offer/answer (RFC 3264) and its decisions.
 //!
-//! In: SDP bodies. Out: SDP bodies and [`MediaParams`]. The owner is the call (or the phone).
-//! `sdp` reads and writes bodies, `audio_formats` tells what payload types are; decisions are here.
+//! In: the peer's descriptions. Out: ours, and what was agreed on; a description that is refused changes nothing (DLG-11).
 
-use super::audio_formats::{AudioFormats, packet_length_ms};
-use super::sdp::{self, Description, Host, Line, Stream};
+use super::audio_line::Audio;
+use super::{Answer, Codec, Direction, LocalMedia, MediaParams, Refusal};
+use crate::sip::audio_formats::{AudioFormats, packet_length_ms};
+use crate::sip::sdp::{self, Description, Host, Line, Stream};
 use bytes::Bytes;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
-/// G.711 law of a payload (RFC 3551 §4.5.14).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Codec {
-    Pcmu,
-    Pcma,
-}
-
-impl Codec {
-    /// Static payload type (RFC 3551 table 4).
-    pub fn static_payload_type(self) -> u8 {
-        match self {
-            Codec::Pcmu => 0,
-            Codec::Pcma => 8,
-        }
-    }
-    /// Encoding name of rtpmap.
-    pub fn name(self) -> &'static str {
-        match self {
-            Codec::Pcmu => "PCMU",
-            Codec::Pcma => "PCMA",
-        }
-    }
-}
-
-/// What we may send and receive, from our side of the call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
-    SendRecv,
-    SendOnly,
-    RecvOnly,
-    Inactive,
-}
-
-impl Direction {
-    pub fn sends(self) -> bool {
-        matches!(self, Direction::SendRecv | Direction::SendOnly)
-    }
-    pub fn receives(self) -> bool {
-        matches!(self, Direction::SendRecv | Direction::RecvOnly)
-    }
-    /// As the other side sees it.
-    fn reversed(self) -> Direction {
-        Direction::of(self.receives(), self.sends())
-    }
-    /// What both allow.
-    fn and(self, other: Direction) -> Direction {
-        Direction::of(self.sends() && other.sends(), self.receives() && other.receives())
-    }
-    fn of(sends: bool, receives: bool) -> Direction {
-        match (sends, receives) {
-            (true, true) => Direction::SendRecv,
-            (true, false) => Direction::SendOnly,
-            (false, true) => Direction::RecvOnly,
-            (false, false) => Direction::Inactive,
-        }
-    }
-    /// The SDP attribute (RFC 8866 §6.7).
-    fn attribute(self) -> &'static str {
-        match self {
-            Direction::SendRecv => "sendrecv",
-            Direction::SendOnly => "sendonly",
-            Direction::RecvOnly => "recvonly",
-            Direction::Inactive => "inactive",
-        }
-    }
-}
-
-/// Our end of the stream.
-#[derive(Clone, Debug)]
-pub struct LocalMedia {
-    /// Advertised address for `c=` and `o=`.
-    pub addr: IpAddr,
-    /// RTP port (even); RTCP is the next one.
-    pub port: u16,
-    /// Codecs offered, best first. As answerer the offerer's order wins unless `prefer_local_order`.
-    pub codecs: Vec<Codec>,
-    pub prefer_local_order: bool,
-    /// telephone-event (RFC 4733) offered or accepted.
-    pub dtmf: bool,
-    /// ptime we ask for, ms.
-    pub ptime_ms: u32,
-    /// `o=` session id (random, fixed for the call).
-    pub session_id: u64,
-}
-
-/// The stream both sides agreed on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MediaParams {
-    /// Where RTP goes. `None` while on hold with `c=0.0.0.0` or port 0, or if the host is a name.
-    pub remote: Option<SocketAddr>,
-    /// The codec we send, with the peer's payload type for it.
-    pub codec: Codec,
-    pub send_payload_type: u8,
-    /// Payload types the peer may use towards us (ours).
-    pub receive: Vec<(u8, Codec)>,
-    /// telephone-event payload type: towards the peer (theirs), from the peer (ours).
-    pub dtmf_send: Option<u8>,
-    pub dtmf_receive: Option<u8>,
-    /// Comfort noise (13) may come.
-    pub comfort_noise: bool,
-    /// Packet length to send, ms: 10, 20, 30, 40 or 60.
-    pub ptime_ms: u32,
-    pub direction: Direction,
-}
-
-/// An offer that cannot be taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// 488, 400 …
-    pub status: u16,
-    /// Text for Warning 305/399 and logs.
-    pub why: String,
-}
-
-/// The answer to an offer and what follows from it.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    pub sdp: Bytes,
-    pub media: MediaParams,
-    /// The offer repeated the version of the last one: a refresh, media goes on untouched (SDP-09).
-    pub refresh: bool,
-}
 
 /// Offer/answer state of one call. A refused offer or answer leaves the state as it was (DLG-11).
 #[derive(Clone, Debug)]
@@ -261,6 +139,9 @@ impl Negotiation {
             comfort_noise: taken.formats.comfort_noise,
             ptime_ms,
             direction,
+            srtp: None,
+            rtcp_mux: false,
+            remote_rtcp: taken.remote.addr.map(next_port),
         };
         Ok(self.accept(&offer, slots, lines, media))
     }
@@ -362,6 +243,9 @@ impl Negotiation {
             comfort_noise: formats.comfort_noise,
             ptime_ms: packet_length_ms(stream.ptime_ms, stream.maxptime_ms, self.local.ptime_ms),
             direction: offered.direction.and(seen_from_here(stream, remote.held)),
+            srtp: None,
+            rtcp_mux: false,
+            remote_rtcp: remote.addr.map(next_port),
         };
         self.pending = None;
         self.peer_origin = answer.origin;
@@ -416,6 +300,11 @@ fn seen_from_here(stream: &Stream, held: bool) -> Direction {
     if held { reversed.and(Direction::RecvOnly) } else { reversed }
 }
 
+/// RTCP's port by default (RFC 3550 §11).
+fn next_port(rtp: SocketAddr) -> SocketAddr {
+    SocketAddr::new(rtp.ip(), rtp.port().wrapping_add(1))
+}
+
 /// The slots of a peer's offer, of which at most one is taken (SDP-03).
 fn slots(streams: &[Stream], taken: Option<usize>) -> Vec<Slot> {
     let slot = |(index, stream): (usize, &Stream)| {
@@ -428,33 +317,4 @@ fn slots(streams: &[Stream], taken: Option<usize>) -> Vec<Slot> {
         Slot::Refused { kind: stream.kind_as_written.clone(), proto: stream.proto.clone(), format: format.to_owned() }
     };
     streams.iter().enumerate().map(slot).collect()
-}
-
-/// What our audio line says.
-struct Audio<'a> {
-    codecs: &'a [(u8, Codec)],
-    dtmf: Option<u8>,
-    /// Event 16 is listed too.
-    flash: bool,
-    ptime_ms: u32,
-    direction: Direction,
-}
-
-impl Audio<'_> {
-    const NONE: Audio<'static> =
-        Audio { codecs: &[], dtmf: None, flash: false, ptime_ms: 20, direction: Direction::Inactive };
-
-    fn line(&self, profile: &str, port: u16) -> Line {
-        let mut formats: Vec<String> = self.codecs.iter().map(|(n, _)| n.to_string()).collect();
-        let rtpmap = |(n, codec): &(u8, Codec)| ("rtpmap", Some(format!("{n} {}/8000", codec.name())));
-        let mut attributes: Vec<_> = self.codecs.iter().map(rtpmap).collect();
-        if let Some(n) = self.dtmf {
-            formats.push(n.to_string());
-            attributes.push(("rtpmap", Some(format!("{n} telephone-event/8000"))));
-            attributes.push(("fmtp", Some(format!("{n} {}", if self.flash { "0-16" } else { "0-15" }))));
-        }
-        attributes.push(("ptime", Some(self.ptime_ms.to_string())));
-        attributes.push((self.direction.attribute(), None));
-        Line { kind: "audio".to_owned(), port, proto: profile.to_owned(), formats: formats.join(" "), attributes }
-    }
 }
