@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::dtmf::{EventPayload, EventReceiver};
 use super::packet::{self, DropCause, Packet};
-use super::reorder::{Reorder, Taken};
+use super::patience::Patience;
+use super::reorder::{Pushed, Reorder, Taken};
 use super::source::{Source, Verdict};
 use super::stats::{Ceiling, Jitter};
 use crate::cidr::Network;
@@ -39,7 +40,8 @@ pub struct ReceiverParams {
     pub dtmf_payload_type: Option<u8>,
     /// Comfort noise payload type (13), if understood.
     pub comfort_noise: Option<u8>,
-    /// Longest wait for a hole in the sequence before it is declared lost.
+    /// The wait for a hole in the sequence, before it is declared lost, that a new stream begins with; it follows the network then
+    /// ([`Receiver::reorder_wait`]).
     pub reorder_wait: Duration,
 }
 
@@ -47,8 +49,9 @@ pub struct ReceiverParams {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received<'a> {
     /// One audio payload. `timestamp` in 1/8000 s. `lost_before`: samples missing right before it (0 = contiguous), at most 1 s;
-    /// after silence suppression the gap is not a loss. Measured for codecs of one byte a sample, as G.711 is.
-    Audio { payload_type: u8, payload: &'a [u8], timestamp: u32, lost_before: u32 },
+    /// after silence suppression the gap is not a loss. `paused_before`: samples the sender left out there besides (DTX), by its clock; by
+    /// ours where its stream begins anew. Measured for codecs of one byte a sample, as G.711 is.
+    Audio { payload_type: u8, payload: &'a [u8], timestamp: u32, lost_before: u32, paused_before: u32 },
     /// A whole digit (0-15: `0`-`9`, `*`, `#`, `A`-`D`), once per event, when it began; `duration_ms` is what had passed of it then.
     Digit { event: u8, duration_ms: u32 },
     /// RFC 3389 noise level, -dBov.
@@ -67,6 +70,8 @@ pub struct ReceiverStats {
     pub late: u64,
     pub duplicate: u64,
     pub reordered: u64,
+    /// Came, and had to make way before their turn: the oldest of a burst beyond the window, what waited when the stream changed.
+    pub overflow: u64,
     /// From an address that may not send to us, or has not proved itself. [`Receiver::dropped`] has every cause.
     pub refused_source: u64,
     pub malformed: u64,
@@ -82,6 +87,8 @@ const SSRC_TIMEOUT: Duration = Duration::from_millis(60);
 const SSRC_PROOF: u32 = 3;
 /// Longest loss reported at once, in samples: 1 s.
 const MAX_LOST: u32 = 8_000;
+/// A pause by the sender's clock that is longer than the time that passed by more than this is no pause: the clock jumped.
+const CLOCK_JUMP: u32 = 1_600;
 /// Digits that may wait for [`Receiver::poll`].
 const MAX_DIGITS: usize = 32;
 
@@ -91,7 +98,7 @@ pub struct Receiver {
     audio: u128,
     dtmf: Option<u8>,
     comfort_noise: Option<u8>,
-    reorder_wait: Duration,
+    patience: Patience,
     source: Source,
     /// The stream's SSRC and its last packet.
     ssrc: Option<(u32, Instant)>,
@@ -100,8 +107,9 @@ pub struct Receiver {
     reorder: Reorder,
     events: EventReceiver,
     digits: VecDeque<(u8, u32)>,
-    /// Timestamp after the last audio given out, and packets lost since.
+    /// Timestamp after the last audio given out, when that came, and packets lost since.
     audio_end: Option<u32>,
+    audio_arrived: Option<Instant>,
     missing: u32,
     last_packet: Option<Instant>,
     jitter: Jitter,
@@ -116,7 +124,7 @@ impl Receiver {
             audio: 0,
             dtmf: None,
             comfort_noise: None,
-            reorder_wait: Duration::ZERO,
+            patience: Patience::new(params.reorder_wait),
             source: Source::new(&params),
             ssrc: None,
             other_ssrc: None,
@@ -124,6 +132,7 @@ impl Receiver {
             events: EventReceiver::new(),
             digits: VecDeque::with_capacity(MAX_DIGITS),
             audio_end: None,
+            audio_arrived: None,
             missing: 0,
             last_packet: None,
             jitter: Jitter::default(),
@@ -140,7 +149,6 @@ impl Receiver {
         self.audio = params.audio_payload_types.iter().fold(0, |bits, n| bits | 1 << (n & 0x7F));
         self.dtmf = params.dtmf_payload_type;
         self.comfort_noise = params.comfort_noise;
-        self.reorder_wait = params.reorder_wait;
     }
     /// Takes one datagram. Malformed, foreign and unknown ones are counted and dropped.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
@@ -154,7 +162,7 @@ impl Receiver {
             return Some(Received::Digit { event, duration_ms });
         }
         loop {
-            let lost = u32::from(self.reorder.pop(now, self.reorder_wait)?);
+            let lost = u32::from(self.reorder.pop(now, self.patience.wait())?);
             self.stats.lost += u64::from(lost);
             self.missing = self.missing.saturating_add(lost);
             let (ssrc, packet) = (self.ssrc.map_or(0, |(ssrc, _)| ssrc), self.reorder.current());
@@ -176,7 +184,11 @@ impl Receiver {
     }
     /// When a waiting hole runs out.
     pub fn timeout(&self) -> Option<Instant> {
-        self.reorder.timeout(self.reorder_wait)
+        self.reorder.timeout(self.patience.wait())
+    }
+    /// How long a hole is waited for at present: 20 to 200 ms, as the network needs (RTP-04).
+    pub fn reorder_wait(&self) -> Duration {
+        self.patience.wait()
     }
     /// Where to send: the latched source, else the SDP address (RFC 4961; never an unverified source, RTP-09).
     pub fn target(&self) -> Option<SocketAddr> {
@@ -217,12 +229,17 @@ impl Receiver {
             // Some gateways send their telephone-events with an SSRC of their own.
             return if is_event { self.stray_event(&packet) } else { Err(DropCause::Ssrc) };
         }
-        let (taken, lost) = self.reorder.push(now, &packet);
+        self.patience.pass(now);
+        let Pushed { taken, lost, overflow, late_by } = self.reorder.push(now, &packet);
         self.stats.lost += lost;
+        self.stats.overflow += overflow;
+        self.missing = self.missing.saturating_add((lost + overflow).min(u64::from(u32::MAX)) as u32);
+        if let Some(by) = late_by {
+            self.patience.late(by);
+        }
         match taken {
-            Taken::InOrder | Taken::Ahead => {}
+            Taken::InOrder | Taken::Ahead | Taken::Jumped => {}
             Taken::Reordered => self.stats.reordered += 1,
-            Taken::Jumped => self.missing = self.missing.saturating_add(lost.min(u64::from(u32::MAX)) as u32),
             Taken::Restarted => self.new_timeline(),
             Taken::Duplicate => self.stats.duplicate += 1,
             Taken::Late => {
@@ -266,7 +283,7 @@ impl Receiver {
         self.ssrc = Some((ssrc, now));
         self.other_ssrc = None;
         self.stats.ssrc_changes = self.stats.ssrc_changes.saturating_add(1);
-        self.reorder.restart();
+        self.stats.overflow += self.reorder.restart() as u64;
         self.new_timeline();
         true
     }
@@ -303,17 +320,31 @@ impl Receiver {
         let packet = self.reorder.current();
         let samples = packet.payload.len() as u32;
         let by_sequence = self.missing.saturating_mul(samples);
+        // A packet is sent when its last sample was spoken.
+        let passed = match (self.audio_arrived, packet.arrived) {
+            (Some(before), Some(at)) => samples_of(at.saturating_duration_since(before)),
+            _ => samples,
+        };
         // The clock tells how much of it was silence that was never sent (DTX); a clock that jumped tells nothing.
-        let by_clock =
-            self.audio_end.map(|end| packet.timestamp.wrapping_sub(end)).filter(|gap| *gap <= i32::MAX as u32);
-        let lost_before = by_clock.map_or(by_sequence, |gap| gap.min(by_sequence)).min(MAX_LOST);
+        let (lost_before, paused_before) = match self.audio_end.map(|end| packet.timestamp.wrapping_sub(end)) {
+            Some(gap) if gap <= i32::MAX as u32 => {
+                let lost = gap.min(by_sequence);
+                let paused = gap - lost;
+                (lost, if paused <= passed.saturating_add(CLOCK_JUMP) { paused } else { 0 })
+            }
+            Some(_) => (by_sequence, 0),
+            None => (by_sequence, passed.saturating_sub(samples)),
+        };
+        let lost_before = lost_before.min(MAX_LOST);
         self.audio_end = Some(packet.timestamp.wrapping_add(samples));
+        self.audio_arrived = packet.arrived;
         self.missing = 0;
         Received::Audio {
             payload_type: packet.payload_type,
             payload: &packet.payload,
             timestamp: packet.timestamp,
             lost_before,
+            paused_before,
         }
     }
 
@@ -328,6 +359,13 @@ impl Receiver {
     }
 }
 
+/// Samples of a time, at 8 kHz.
+fn samples_of(time: Duration) -> u32 {
+    u32::try_from(time.as_micros() / 125).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod adaptive_tests;
 #[cfg(test)]
 mod dtmf_tests;
 #[cfg(test)]

@@ -10,6 +10,8 @@ use super::packet::Packet;
 
 /// Packets that may wait behind a hole; a packet further ahead ends the wait for all before it.
 const WINDOW: usize = 64;
+/// Holes that are remembered after they were declared lost.
+const HOLES: usize = 8;
 /// A forward jump up to this is loss (RFC 3550 A.1 MAX_DROPOUT); above it is a restart.
 const MAX_DROPOUT: u16 = 3000;
 /// A packet further back than this is a restart, not a late one (RFC 3550 A.1 MAX_MISORDER).
@@ -28,7 +30,33 @@ pub(super) struct Stored {
     pub marker: bool,
     pub timestamp: u32,
     pub payload: Vec<u8>,
-    arrived: Option<Instant>,
+    pub arrived: Option<Instant>,
+}
+
+/// What [`Reorder::push`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pushed {
+    pub taken: Taken,
+    /// Packets that are lost by it (a jump beyond the window).
+    pub lost: u64,
+    /// Packets that waited and had to make way, the oldest ones.
+    pub overflow: u64,
+    /// How long after the first packet that overtook it.
+    pub late_by: Option<Duration>,
+}
+
+impl From<Taken> for Pushed {
+    fn from(taken: Taken) -> Pushed {
+        Pushed { taken, lost: 0, overflow: 0, late_by: None }
+    }
+}
+
+/// A hole that was declared lost: its first number, its length, and when the first packet behind it came.
+#[derive(Clone, Copy)]
+struct Hole {
+    first: u16,
+    length: u16,
+    since: Instant,
 }
 
 /// What became of a packet.
@@ -61,6 +89,9 @@ pub(super) struct Reorder {
     last_timestamp: u32,
     /// Bit `n`: the packet `n + 1` before `next` was received.
     history: u128,
+    /// The last holes that were declared lost, to tell how late their packets come.
+    holes: [Option<Hole>; HOLES],
+    next_hole: usize,
     /// Next sequence number of a possible restart, and how many in order.
     restart: Option<(u16, u32)>,
     /// The packet given out last, and buffers to use again.
@@ -77,6 +108,8 @@ impl Reorder {
             highest: 0,
             last_timestamp: 0,
             history: 0,
+            holes: [None; HOLES],
+            next_hole: 0,
             restart: None,
             current: Stored::default(),
             spare: Vec::with_capacity(WINDOW),
@@ -92,12 +125,13 @@ impl Reorder {
         self.waiting = 0;
         self.next = None;
         self.history = 0;
+        self.holes = [None; HOLES];
         self.restart = None;
         dropped
     }
 
-    /// Takes a packet. The second number is how many packets were lost by it (a jump beyond the window).
-    pub fn push(&mut self, now: Instant, packet: &Packet<'_>) -> (Taken, u64) {
+    /// Takes a packet.
+    pub fn push(&mut self, now: Instant, packet: &Packet<'_>) -> Pushed {
         let sequence = packet.sequence;
         let next = *self.next.get_or_insert_with(|| {
             (self.highest, self.last_timestamp) = (sequence.wrapping_sub(1), packet.timestamp);
@@ -107,15 +141,14 @@ impl Reorder {
         let behind = next.wrapping_sub(sequence);
         if usize::from(ahead) < WINDOW {
             if self.slot(sequence).is_some() {
-                return (Taken::Duplicate, 0);
+                return Taken::Duplicate.into();
             }
             self.restart = None;
-            return (self.store(now, packet, ahead), 0);
+            let late_by = self.overtaken_at(sequence).map(|at| now.saturating_duration_since(at));
+            return Pushed { late_by, ..self.store(now, packet, ahead).into() };
         }
         if ahead < MAX_DROPOUT {
-            // Everything between is given up, what waits included: it is older than a second.
-            let waiting = self.restart() as u64;
-            return (self.begin(now, packet, Taken::Jumped), u64::from(ahead) - waiting);
+            return self.make_room(now, packet, next, ahead);
         }
         let run = match self.restart {
             Some((expected, run)) if expected == sequence => run + 1,
@@ -126,16 +159,57 @@ impl Reorder {
         let near = behind <= MAX_MISORDER && age <= MAX_AGE;
         if run >= if near { RESTART_NEAR } else { RESTART } {
             self.restart();
-            return (self.begin(now, packet, Taken::Restarted), 0);
+            return self.begin(now, packet, Taken::Restarted).into();
         }
         self.restart = Some((sequence.wrapping_add(1), run));
         if near {
             let bit = 1 << (behind - 1);
             let received = self.history & bit != 0;
             self.history |= bit;
-            return (if received { Taken::Duplicate } else { Taken::Late }, 0);
+            if received {
+                return Taken::Duplicate.into();
+            }
+            let hole =
+                self.holes.iter().flatten().find(|hole| sequence.wrapping_sub(hole.first) < hole.length).copied();
+            let late_by = hole.map(|hole| now.saturating_duration_since(hole.since));
+            return Pushed { late_by, ..Taken::Late.into() };
         }
-        (Taken::Probation, 0)
+        Taken::Probation.into()
+    }
+
+    /// A packet beyond the window: the oldest ones make way for it, and so do holes before them. Where nothing is left to wait for it is due
+    /// at once.
+    fn make_room(&mut self, now: Instant, packet: &Packet<'_>, next: u16, ahead: u16) -> Pushed {
+        let passed = ahead - (WINDOW as u16 - 1);
+        let mut overflow = 0;
+        for n in 0..passed.min(WINDOW as u16) {
+            if let Some(old) = self.slot(next.wrapping_add(n)).take() {
+                self.spare.push(old);
+                self.waiting -= 1;
+                overflow += 1;
+            }
+        }
+        if self.waiting == 0 {
+            self.restart();
+            let lost = u64::from(ahead) - overflow;
+            return Pushed { lost, overflow, ..self.begin(now, packet, Taken::Jumped).into() };
+        }
+        self.restart = None;
+        self.history = self.history.checked_shl(u32::from(passed)).unwrap_or(0);
+        self.next = Some(next.wrapping_add(passed));
+        let taken = self.store(now, packet, WINDOW as u16 - 1);
+        Pushed { lost: u64::from(passed) - overflow, overflow, ..taken.into() }
+    }
+
+    /// When the first of the waiting packets came that were sent after this one.
+    fn overtaken_at(&self, sequence: u16) -> Option<Instant> {
+        if self.waiting == 0 {
+            return None;
+        }
+        let later = (1..WINDOW as u16)
+            .map(|n| sequence.wrapping_add(n))
+            .take_while(|n| n.wrapping_sub(self.highest) as i16 <= 0);
+        later.filter_map(|n| self.ring[usize::from(n) % WINDOW].as_ref()?.arrived).min()
     }
 
     /// Takes out the packet that is due, or, when the wait for a hole is over, the first one behind it; it is then [`Self::current`].
@@ -151,6 +225,10 @@ impl Reorder {
                 return None;
             }
             lost = (1..WINDOW as u16).find(|n| self.slot(next.wrapping_add(*n)).is_some())?;
+            if let Some(since) = self.oldest() {
+                self.holes[self.next_hole] = Some(Hole { first: next, length: lost, since });
+                self.next_hole = (self.next_hole + 1) % HOLES;
+            }
         }
         let sequence = next.wrapping_add(lost);
         let stored = self.slot(sequence).take()?;
