@@ -188,7 +188,7 @@ impl Call {
     fn leg_apply(&mut self, now: Instant, params: MediaParams) {
         let Some(leg) = &mut self.leg else { return };
         let Some(media) = &mut leg.media else { return };
-        media.apply(params);
+        media.apply(now, params);
         if let Some(limits) = &mut leg.limits {
             limits.set_receiving(now, media.hears_caller());
         }

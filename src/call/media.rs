@@ -29,7 +29,8 @@ impl Media {
     /// `seed` makes SSRC, first sequence number and timestamp (RFC 3550 §5.1); `signalling` may send media, too.
     pub fn new(params: MediaParams, policy: &MediaPolicy, signalling: IpAddr, format: AudioFormat, seed: u64) -> Media {
         let (a, b) = (scramble(seed), scramble(seed.wrapping_add(1)));
-        let sender = Sender::new(a as u32, (a >> 32) as u16, b as u32);
+        // In the lower half: the peer's SRTP cannot miss a roll-over before its first packet (RFC 3711 §3.3.1).
+        let sender = Sender::new(a as u32, (a >> 32) as u16 >> 1, b as u32);
         let mut media = Media {
             rtp: RtpSession::new(session_params(&params, policy, signalling)),
             uplink: Uplink::new(format, policy.append_ms, policy.reorder_wait),
@@ -45,8 +46,8 @@ impl Media {
     }
 
     /// The next offer/answer; SSRC, sequence and timestamps go on (SDP-10).
-    pub fn apply(&mut self, params: MediaParams) {
-        self.rtp.set_params(session_params(&params, &self.policy, self.signalling));
+    pub fn apply(&mut self, now: Instant, params: MediaParams) {
+        self.rtp.set_params(now, session_params(&params, &self.policy, self.signalling));
         self.downlink.set_media(&params);
         self.params = params;
         self.uplink.set_muted(self.deaf || !self.hears_caller());

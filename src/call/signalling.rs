@@ -193,7 +193,7 @@ impl Call {
     pub(super) fn apply(&mut self, now: Instant, params: MediaParams) {
         let held = self.on_hold();
         match &mut self.media {
-            Some(media) => media.apply(params),
+            Some(media) => media.apply(now, params),
             None => {
                 self.media = Some(Media::new(params, &self.policy, self.source.ip(), self.format, self.seed));
             }

@@ -156,7 +156,7 @@ impl Phone {
             negotiation,
             media: None,
             rtp: None,
-            sender: Sender::new(seed as u32, (seed >> 32) as u16, (seed >> 16) as u32),
+            sender: Sender::new(seed as u32, (seed >> 32) as u16 >> 1, (seed >> 16) as u32),
             source: config.flow.remote,
             script: Script::new(config.steps),
             clip: None,
@@ -264,7 +264,7 @@ impl Phone {
             UaEvent::Reinvite { offer, .. } => self.reinvited(now, offer),
             UaEvent::ReinviteDone { status, sdp, .. } if (200..300).contains(&status) => {
                 if let Some(Ok(media)) = sdp.map(|sdp| self.negotiation.receive_answer(&sdp)) {
-                    self.apply(media);
+                    self.apply(now, media);
                 }
             }
             UaEvent::ReinviteDone { .. } => {
@@ -273,7 +273,7 @@ impl Phone {
             }
             UaEvent::ReinviteAck { sdp: Some(sdp), .. } => {
                 if let Ok(media) = self.negotiation.receive_answer(&sdp) {
-                    self.apply(media);
+                    self.apply(now, media);
                 }
             }
             UaEvent::IncomingCall { session, .. } => {
@@ -291,7 +291,7 @@ impl Phone {
         });
         match media {
             Ok(media) => {
-                self.apply(media);
+                self.apply(now, media);
                 self.outputs.push_back(PhoneOutput::Event(PhoneEvent::Answered));
             }
             Err(why) => {
@@ -312,7 +312,7 @@ impl Phone {
             None => Ok(self.negotiation.offer()),
             Some(offer) => match self.negotiation.receive_offer(&offer) {
                 Ok(answer) => {
-                    self.apply(answer.media);
+                    self.apply(now, answer.media);
                     Ok(answer.sdp)
                 }
                 Err(refusal) => Err(refusal.status),
@@ -321,7 +321,7 @@ impl Phone {
         self.ua.command(now, UaCommand::AnswerReinvite { session: self.session, answer });
     }
 
-    fn apply(&mut self, media: MediaParams) {
+    fn apply(&mut self, now: Instant, media: MediaParams) {
         self.sender.set_format(media.send_payload_type, media.dtmf_send, media.ptime_ms * PER_MS_8K as u32);
         let receiver = ReceiverParams {
             policy: SourcePolicy::Latch,
@@ -339,7 +339,7 @@ impl Phone {
             rtcp_remote: media.remote_rtcp,
         };
         match &mut self.rtp {
-            Some(rtp) => rtp.set_params(params),
+            Some(rtp) => rtp.set_params(now, params),
             None => self.rtp = Some(RtpSession::new(params)),
         }
         self.media = Some(media);

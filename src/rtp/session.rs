@@ -4,9 +4,11 @@
 //! Out: what the receiver gives; packets ready for the wire. The order is fixed: first byte (RFC 7983), authentication, then anything else:
 //! nothing of a packet is used before its tag was checked (RFC 3711 §3.3).
 
+use super::protection::Protection;
 use super::receiver::{Receiver, ReceiverParams};
 use super::sender::Sender;
-use crate::srtp_key::SrtpKeys;
+use super::srtp::SrtpStats;
+use crate::srtp_key::{SrtpKeys, Suite};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -32,29 +34,44 @@ pub enum Port {
 /// The machine.
 pub struct RtpSession {
     pub receiver: Receiver,
+    protection: Protection,
 }
 
 impl RtpSession {
     pub fn new(params: SessionParams) -> RtpSession {
-        RtpSession { receiver: Receiver::new(params.receiver) }
+        RtpSession { receiver: Receiver::new(params.receiver), protection: Protection::new(params.srtp.as_ref()) }
     }
 
-    /// After an offer/answer. The stream and its counters go on.
-    pub fn set_params(&mut self, params: SessionParams) {
+    /// After an offer/answer. The stream and its counters go on, and under the same keys those of SRTP.
+    pub fn set_params(&mut self, now: Instant, params: SessionParams) {
         self.receiver.set_params(params.receiver);
+        self.protection.set_keys(now, params.srtp.as_ref());
+    }
+
+    /// The suite that protects the stream now.
+    pub fn suite(&self) -> Option<Suite> {
+        self.protection.suite()
+    }
+
+    /// What SRTP did not let through.
+    pub fn srtp_stats(&self) -> SrtpStats {
+        self.protection.stats()
     }
 
     /// A datagram of the RTP port. What is neither RTP nor RTCP of ours is counted and dropped.
     pub fn handle_rtp(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
-        self.receiver.handle_datagram(now, from, datagram);
+        let Some(packet) = self.protection.open_rtp(now, datagram) else { return };
+        self.receiver.handle_datagram(now, from, packet);
     }
 
     /// A datagram of the RTCP port.
-    pub fn handle_rtcp(&mut self, _now: Instant, _from: SocketAddr, _datagram: &[u8]) {}
+    pub fn handle_rtcp(&mut self, now: Instant, _from: SocketAddr, datagram: &[u8]) {
+        let _ = self.protection.open_rtcp(now, datagram);
+    }
 
     /// Makes a packet of the sender ready for the wire, in place. `false`: it must not be sent.
-    pub fn protect(&mut self, _packet: &mut Vec<u8>) -> bool {
-        true
+    pub fn protect(&mut self, packet: &mut Vec<u8>) -> bool {
+        self.protection.protect_rtp(packet)
     }
 
     /// The RTCP packet that is due, ready for the wire in `out`, and where it goes.
