@@ -4,70 +4,162 @@
 //! `Fft::new_custom(8000, 24000, 40, 1, 1, Hann, FixedSync::Both)` and its mirror with 120: blocks of 5 ms, 2.5 ms of filter
 //! delay each way, −0.26 dB at 3.4 kHz, ≥ 72 dB SNR, nothing allocated per block. (The crate's defaults cost 10 ms each way;
 //! its `sub_chunks` is ignored for `Both`, so the block must be asked for by its length.)
+//! The FFT engine is shared by all calls of a thread; a call keeps its last 5 ms of input.
 //! Also [`convert`]: any rate to any rate at once, for files.
 
 use audioadapter_buffers::direct::SequentialSliceOfVecs;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
+use std::cell::RefCell;
 
-use super::pcm::{REALTIME_HZ, Rate};
+use super::pcm::Rate;
 
 /// Block of the resamplers, at any rate.
 const BLOCK_MS: usize = 5;
 
-/// One direction: a block of input, collected over calls, becomes a block of output.
-struct Blocks {
+/// rubato's resampler with its tables, spectra and scratch: 10 to 20 KiB.
+///
+/// Overlap-add: a block of output is the head of its own response plus the tail of the block before, nothing older. So an engine that is
+/// given a stream's block before last stands where it stood after it, whatever it did for other streams in between.
+struct Engine {
     fft: Fft<f32>,
     /// One channel. A list of channels is copied as a block by rubato, a slice of frames sample by sample.
     input: [Vec<f32>; 1],
-    /// Samples of `input` that are filled.
-    filled: usize,
     output: [Vec<f32>; 1],
 }
 
-impl Blocks {
-    fn new(from_hz: u32, to_hz: u32, block_in: usize) -> Blocks {
+impl Engine {
+    fn new(from_hz: u32, to_hz: u32, block_in: usize) -> Engine {
         let (from, to) = (from_hz as usize, to_hz as usize);
         let fft = Fft::new_custom(from, to, block_in, 1, 1, WindowFunction::Hann, FixedSync::Both)
             .expect("rates and block length are constants, or were checked by the caller");
         let (block_in, block_out) = (fft.input_frames_next(), fft.output_frames_next());
-        Blocks { fft, input: [vec![0.0; block_in]], filled: 0, output: [vec![0.0; block_out]] }
+        Engine { fft, input: [vec![0.0; block_in]], output: [vec![0.0; block_out]] }
     }
 
-    fn push(&mut self, mut samples: &[i16], out: &mut Vec<i16>) {
-        while !samples.is_empty() {
-            let space = &mut self.input[0][self.filled..];
-            let taken = space.len().min(samples.len());
-            let (now, later) = samples.split_at(taken);
-            for (to, from) in space.iter_mut().zip(now) {
-                *to = f32::from(*from);
+    /// Runs the block `first` + `then`; both together, and silence when they are shorter, are one block.
+    fn run(&mut self, first: &[i16], then: &[i16]) {
+        let [input] = &mut self.input;
+        let length = input.len();
+        let (ours, rest) = input.split_at_mut(first.len().min(length));
+        let (theirs, rest) = rest.split_at_mut(then.len().min(length - ours.len()));
+        for (to, from) in ours.iter_mut().zip(first).chain(theirs.iter_mut().zip(then)) {
+            *to = f32::from(*from);
+        }
+        rest.fill(0.0);
+        let (input_len, output_len) = (self.input[0].len(), self.output[0].len());
+        let input = SequentialSliceOfVecs::new(&self.input, 1, input_len).expect("one channel as long as the list");
+        let mut output =
+            SequentialSliceOfVecs::new_mut(&mut self.output, 1, output_len).expect("one channel as long as the list");
+        self.fft.process_into_buffer(&input, &mut output, None).expect("both buffers have the lengths asked for");
+    }
+
+    /// The same, and appends what came out.
+    fn run_into(&mut self, first: &[i16], then: &[i16], out: &mut Vec<i16>) {
+        self.run(first, then);
+        out.extend(self.output[0].iter().map(|sample| to_i16(*sample)));
+    }
+}
+
+/// The way between a line and the Realtime session; 24 kHz lines need none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Up8,
+    Up16,
+    Down8,
+    Down16,
+}
+
+thread_local! {
+    /// One engine a way, shared by all calls of a thread: 400 calls with engines of their own would find none of them in the cache.
+    /// What comes out depends on the call's own samples only.
+    static ENGINES: [RefCell<Option<Engine>>; 4] = const { [const { RefCell::new(None) }; 4] };
+}
+
+impl Way {
+    fn up(line: Rate) -> Option<Way> {
+        match line {
+            Rate::Hz8000 => Some(Way::Up8),
+            Rate::Hz16000 => Some(Way::Up16),
+            Rate::Hz24000 => None,
+        }
+    }
+    fn down(line: Rate) -> Option<Way> {
+        match line {
+            Rate::Hz8000 => Some(Way::Down8),
+            Rate::Hz16000 => Some(Way::Down16),
+            Rate::Hz24000 => None,
+        }
+    }
+    fn rates(self) -> (Rate, Rate) {
+        match self {
+            Way::Up8 => (Rate::Hz8000, Rate::Hz24000),
+            Way::Up16 => (Rate::Hz16000, Rate::Hz24000),
+            Way::Down8 => (Rate::Hz24000, Rate::Hz8000),
+            Way::Down16 => (Rate::Hz24000, Rate::Hz16000),
+        }
+    }
+    fn engine(self) -> Engine {
+        let (from, to) = self.rates();
+        Engine::new(from.hz(), to.hz(), from.samples(BLOCK_MS))
+    }
+    fn with_engine(self, work: impl FnOnce(&mut Engine)) {
+        ENGINES.with(|engines| work(engines[self as usize].borrow_mut().get_or_insert_with(|| self.engine())));
+    }
+}
+
+/// One direction of one call: its last whole block, and what waits to become the next one.
+struct Blocks {
+    way: Way,
+    /// Samples of a block of input.
+    block: usize,
+    /// `block` samples, then fewer than `block`. It begins with silence, as an engine does.
+    held: Vec<i16>,
+}
+
+impl Blocks {
+    fn new(way: Way) -> Blocks {
+        let block = way.rates().0.samples(BLOCK_MS);
+        let mut held = Vec::with_capacity(2 * block);
+        held.resize(block, 0);
+        Blocks { way, block, held }
+    }
+
+    fn push(&mut self, samples: &[i16], out: &mut Vec<i16>) {
+        let waiting = self.held.len() - self.block;
+        let Some((head, rest)) = samples.split_at_checked(self.block - waiting) else {
+            return self.held.extend_from_slice(samples);
+        };
+        self.way.with_engine(|engine| {
+            let (before, waiting) = self.held.split_at(self.block);
+            engine.run(before, &[]);
+            engine.run_into(waiting, head, out);
+            for block in rest.chunks_exact(self.block) {
+                engine.run_into(block, &[], out);
             }
-            self.filled += taken;
-            samples = later;
-            if self.filled == self.input[0].len() {
-                self.run(out);
+        });
+        let blocks = rest.len() / self.block * self.block;
+        match blocks.checked_sub(self.block) {
+            Some(last) => {
+                self.held.clear();
+                self.held.extend_from_slice(&rest[last..]);
+            }
+            None => {
+                self.held.drain(..self.block);
+                self.held.extend_from_slice(samples);
             }
         }
     }
 
     /// Completes the block that is being collected with silence (a whole block of it when none is).
     fn push_silence(&mut self, out: &mut Vec<i16>) {
-        self.input[0][self.filled..].fill(0.0);
-        self.run(out);
-    }
-
-    fn run(&mut self, out: &mut Vec<i16>) {
-        self.filled = 0;
-        let (input_len, output_len) = (self.input[0].len(), self.output[0].len());
-        let input = SequentialSliceOfVecs::new(&self.input, 1, input_len).expect("one channel as long as the list");
-        let mut output =
-            SequentialSliceOfVecs::new_mut(&mut self.output, 1, output_len).expect("one channel as long as the list");
-        self.fft.process_into_buffer(&input, &mut output, None).expect("both buffers have the lengths asked for");
-        out.extend(self.output[0].iter().map(|sample| to_i16(*sample)));
+        const SILENCE: [i16; 24 * BLOCK_MS] = [0; 24 * BLOCK_MS];
+        let missing = 2 * self.block - self.held.len();
+        self.push(&SILENCE[..missing], out);
     }
 
     fn reset(&mut self) {
-        self.filled = 0;
-        self.fft.reset();
+        self.held.clear();
+        self.held.resize(self.block, 0);
     }
 }
 
@@ -82,22 +174,28 @@ fn to_i16(sample: f32) -> i16 {
 }
 
 /// The line's rate → 24 k. Takes any number of samples; what does not fill a 5 ms block waits for the next call.
-/// A sample comes out 2.5 ms after the one that went in at the same position.
+/// A sample comes out 2.5 ms after the one that went in at the same position (at once when the line has 24 kHz).
 pub struct Upsampler {
-    blocks: Blocks,
+    /// `None`: the rates are the same.
+    blocks: Option<Blocks>,
 }
 
 impl Upsampler {
     pub fn new(line: Rate) -> Upsampler {
-        Upsampler { blocks: Blocks::new(line.hz(), REALTIME_HZ, line.samples(BLOCK_MS)) }
+        Upsampler { blocks: Way::up(line).map(Blocks::new) }
     }
     /// Appends as much time as `input` has (at 8 kHz three samples for one), less what waits (< 5 ms).
     pub fn process(&mut self, input: &[i16], out: &mut Vec<i16>) {
-        self.blocks.push(input, out);
+        match &mut self.blocks {
+            Some(blocks) => blocks.push(input, out),
+            None => out.extend_from_slice(input),
+        }
     }
     /// Forgets everything (a new stream).
     pub fn reset(&mut self) {
-        self.blocks.reset();
+        if let Some(blocks) = &mut self.blocks {
+            blocks.reset();
+        }
     }
 }
 
@@ -107,7 +205,8 @@ impl Upsampler {
 /// so that (at 8 kHz) a segment of `n` samples becomes `n / 3` (rounded up) and sample `k` of the input is at `k / 3` of the output. That is
 /// what lets milliseconds counted on the telephone side be told to the model as its own.
 pub struct Downsampler {
-    blocks: Blocks,
+    /// `None`: the rates are the same.
+    blocks: Option<Blocks>,
     line: Rate,
     /// Samples given to [`Self::process`] since the segment began.
     taken: usize,
@@ -119,14 +218,14 @@ pub struct Downsampler {
 
 impl Downsampler {
     pub fn new(line: Rate) -> Downsampler {
-        let blocks = Blocks::new(REALTIME_HZ, line.hz(), Rate::Hz24000.samples(BLOCK_MS));
-        Downsampler { blocks, line, taken: 0, given: 0, lead: delay(line) }
+        Downsampler { blocks: Way::down(line).map(Blocks::new), line, taken: 0, given: 0, lead: delay(line) }
     }
     /// Appends as much time as `input` has (at 8 kHz one sample for three), less what waits (< 7.5 ms: a block, and 2.5 ms of filter).
     pub fn process(&mut self, input: &[i16], out: &mut Vec<i16>) {
+        let Some(blocks) = &mut self.blocks else { return out.extend_from_slice(input) };
         let from = out.len();
         self.taken += input.len();
-        self.blocks.push(input, out);
+        blocks.push(input, out);
         self.drop_lead(from, out);
     }
     /// Feeds silence until the last real sample is out (end of a segment); appends what came.
@@ -135,15 +234,19 @@ impl Downsampler {
         let due = (self.taken * self.line.per_ms()).div_ceil(Rate::Hz24000.per_ms());
         while self.given < due {
             let from = out.len();
-            self.blocks.push_silence(out);
+            // Without a filter nothing is ever owed.
+            let Some(blocks) = &mut self.blocks else { break };
+            blocks.push_silence(out);
             self.drop_lead(from, out);
         }
-        out.truncate(out.len() - (self.given - due));
+        out.truncate(out.len() - self.given.saturating_sub(due));
         self.reset();
     }
     /// Forgets everything (barge-in).
     pub fn reset(&mut self) {
-        self.blocks.reset();
+        if let Some(blocks) = &mut self.blocks {
+            blocks.reset();
+        }
         (self.taken, self.given, self.lead) = (0, 0, delay(self.line));
     }
 
@@ -174,13 +277,15 @@ pub fn convert(samples: &[i16], from_hz: u32, to_hz: u32) -> Option<Vec<i16>> {
     // which is the delay, is a whole number of samples at both rates.
     let (from, to) = (from_hz as usize, to_hz as usize);
     let unit = 2 * from / gcd(from, to);
-    let mut blocks = Blocks::new(from_hz, to_hz, (from / 50).div_ceil(unit) * unit);
-    let delay = blocks.fft.output_delay();
+    let mut engine = Engine::new(from_hz, to_hz, (from / 50).div_ceil(unit) * unit);
+    let (delay, block) = (engine.fft.output_delay(), engine.input[0].len());
     let due = (samples.len() as u64 * u64::from(to_hz)).div_ceil(u64::from(from_hz)) as usize;
-    let mut out = Vec::with_capacity(delay + due + blocks.output[0].len());
-    blocks.push(samples, &mut out);
+    let mut out = Vec::with_capacity(delay + due + engine.output[0].len());
+    for block in samples.chunks(block) {
+        engine.run_into(block, &[], &mut out);
+    }
     while out.len() < delay + due {
-        blocks.push_silence(&mut out);
+        engine.run_into(&[], &[], &mut out);
     }
     out.drain(..delay);
     out.truncate(due);

@@ -201,3 +201,51 @@ proptest! {
         prop_assert_eq!(down_out, down(&input));
     }
 }
+
+/// The thread's one engine gives each call the very samples that an engine of its own would, however the calls take turns and
+/// whatever they push.
+#[test]
+fn a_shared_engine_gives_what_an_own_one_gives() {
+    let mut pieces = (1u64..).map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33) as usize);
+    for way in [Way::Up8, Way::Up16, Way::Down8, Way::Down16] {
+        let block = way.rates().0.samples(BLOCK_MS);
+        let voices: Vec<Vec<i16>> = (0..5u32)
+            .map(|call| {
+                let seed = (0..12_000u32).map(|n| (n + call * 77).wrapping_mul(2_654_435_761 + 2 * call) >> 16);
+                seed.map(|noise| noise as u16 as i16).collect()
+            })
+            .collect();
+        let mut calls: Vec<(Blocks, Vec<i16>, &[i16])> =
+            voices.iter().map(|voice| (Blocks::new(way), Vec::new(), voice.as_slice())).collect();
+        while calls.iter().any(|(.., rest)| !rest.is_empty()) {
+            for (blocks, out, rest) in &mut calls {
+                let taken = (pieces.next().unwrap() % (4 * block)).min(rest.len());
+                let (now, later) = rest.split_at(taken);
+                blocks.push(now, out);
+                *rest = later;
+            }
+        }
+        for (voice, (mut blocks, mut out, _)) in voices.iter().zip(calls) {
+            blocks.push_silence(&mut out);
+            let (mut engine, mut own) = (way.engine(), Vec::new());
+            for block in voice.chunks(block) {
+                engine.run_into(block, &[], &mut own);
+            }
+            if voice.len().is_multiple_of(block) {
+                engine.run_into(&[], &[], &mut own);
+            }
+            assert!(out == own, "{way:?}");
+        }
+    }
+}
+
+/// A line at the session's own rate passes through, at once and unchanged.
+#[test]
+fn the_same_rate_passes_through() {
+    let (mut out, voice) = (Vec::new(), sine(1000.0, 24_000, 9_000.0, 1_001));
+    Upsampler::new(Rate::Hz24000).process(&voice, &mut out);
+    let mut downsampler = Downsampler::new(Rate::Hz24000);
+    downsampler.process(&voice, &mut out);
+    downsampler.flush(&mut out);
+    assert!(out == [voice.clone(), voice].concat());
+}
