@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audio;
+pub mod base64;
 pub mod call;
 pub mod cidr;
 pub mod cli;

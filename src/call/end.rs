@@ -3,6 +3,7 @@
 use crate::observe::cdr::EndedBy;
 use crate::realtime::session::SessionFault;
 use crate::sip::headers::Reason;
+use crate::sip::offer_answer::Refusal;
 
 /// One end, one cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub enum Cause {
     NoMedia,
     NoAck,
     NoCodec,
+    /// SRTP is a must for one side and none for the other, or there is no key both can use.
+    NoSrtp,
     SipFailed(u16),
     Realtime(SessionFault),
     Shutdown,
@@ -45,6 +48,7 @@ impl Cause {
             Cause::NoMedia => "no_media",
             Cause::NoAck => "no_ack",
             Cause::NoCodec => "no_codec",
+            Cause::NoSrtp => "no_srtp",
             Cause::SipFailed(_) => "sip_failed",
             Cause::Realtime(fault) => fault.label(),
             Cause::Shutdown => "shutdown",
@@ -60,7 +64,7 @@ impl Cause {
         use SessionFault as F;
         match self {
             Cause::CallerCancel | Cause::CallerBye => 487,
-            Cause::NoCodec => 488,
+            Cause::NoCodec | Cause::NoSrtp => 488,
             Cause::SipFailed(status) => *status,
             Cause::Panic => 500,
             Cause::Realtime(F::Unauthorised(_) | F::NotFound(_) | F::BadConfiguration(_) | F::WrongDialect(_)) => 480,
@@ -74,10 +78,16 @@ impl Cause {
             Cause::AgentHangup | Cause::Transferred | Cause::Bridged | Cause::MaxCall | Cause::CallerSilent => 16,
             // Towards the second leg.
             Cause::CallerBye | Cause::CallerCancel => 16,
-            Cause::NoCodec => 88,
+            Cause::NoCodec | Cause::NoSrtp => 88,
             // Temporary failure.
             _ => 41,
         }
+    }
+}
+
+impl From<&Refusal> for Cause {
+    fn from(refusal: &Refusal) -> Cause {
+        if refusal.about_srtp { Cause::NoSrtp } else { Cause::NoCodec }
     }
 }
 

@@ -4,15 +4,16 @@
 //! inbound REFER of a trunk that lists the target (default deny, A15): the target is called, and when it answers the agent
 //! speaks to it instead. The old dialog ends without ending the call.
 
+use super::end::Cause;
 use super::leg::{LegEnd, normal_clearing};
 use super::machine::Call;
 use super::{CallEvent, Output};
 use crate::realtime::Intent;
-use crate::sip::Flow;
 use crate::sip::message::Message;
-use crate::sip::offer_answer::{LocalMedia, Negotiation};
+use crate::sip::offer_answer::{LocalMedia, LocalSrtp, Negotiation};
 use crate::sip::uri::Uri;
 use crate::sip::user_agent::{SessionId, UaCommand};
+use crate::sip::{Flow, Transport};
 use crate::trunk::CallerInfo;
 use crate::trunk::caller::caller;
 use bytes::Bytes;
@@ -34,19 +35,26 @@ impl Call {
             return;
         }
         let local = self.negotiation.local();
-        // A session of its own: o= must not be that of the other dialog (RFC 3264 §5).
-        let local = LocalMedia { session_id: local.session_id.wrapping_add(1) >> 1, ..local.clone() };
+        // A session of its own: o= must not be that of the other dialog (RFC 3264 §5), and whoever is in this one must not know the
+        // keys of that one. They go by TLS only, here too.
+        let clear = flow.transport != Transport::Tls && !self.trunk.as_ref().is_some_and(|t| t.media.srtp_without_tls);
+        let srtp = match &local.srtp {
+            Some(srtp) if clear => srtp.require.then(LocalSrtp::impossible),
+            srtp => srtp.as_ref().map(LocalSrtp::for_next_dialog),
+        };
+        let local = LocalMedia { session_id: local.session_id.wrapping_add(1) >> 1, srtp, ..local.clone() };
         let mut negotiation = Negotiation::new(local);
-        let (sdp, params) = match invite.sdp() {
-            None => (negotiation.offer(), None),
-            Some(offer) => match negotiation.receive_offer(&offer) {
-                Ok(answer) => (answer.sdp, Some(answer.media)),
-                Err(refusal) => {
-                    self.warn("replaces_refused", refusal.why);
-                    self.sip(UaCommand::Reject { session, status: refusal.status, headers: Vec::new() });
-                    return;
-                }
-            },
+        let described = match invite.sdp() {
+            None => negotiation.no_offer().map_or_else(|| Ok((negotiation.offer(), None)), Err),
+            Some(offer) => negotiation.receive_offer(&offer).map(|answer| (answer.sdp, Some(answer.media))),
+        };
+        let (sdp, params) = match described {
+            Ok(described) => described,
+            Err(refusal) => {
+                self.warn("replaces_refused", refusal.why);
+                self.sip(UaCommand::Reject { session, status: refusal.status, headers: Vec::new() });
+                return;
+            }
         };
         self.id = session;
         self.source = flow.remote;
@@ -71,10 +79,10 @@ impl Call {
         match sdp.map(|sdp| self.negotiation.receive_answer(&sdp)) {
             Some(Ok(params)) => self.apply(now, params),
             other => {
-                let why = other.and_then(Result::err).map_or("no SDP in the ACK".to_owned(), |refusal| refusal.why);
-                self.warn("late_offer", why);
-                let end = super::CallEnd::new(crate::observe::cdr::EndedBy::Fault, super::end::Cause::NoCodec);
-                self.hang_up(now, end);
+                let refusal = other.and_then(Result::err);
+                let cause = refusal.as_ref().map_or(Cause::NoCodec, Cause::from);
+                self.warn("late_offer", refusal.map_or("no SDP in the ACK".to_owned(), |refusal| refusal.why));
+                self.hang_up(now, super::CallEnd::new(crate::observe::cdr::EndedBy::Fault, cause));
             }
         }
     }

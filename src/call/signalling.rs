@@ -34,7 +34,10 @@ impl Call {
                 }
                 Err(refusal) => return self.refuse(now, &refusal),
             },
-            None => self.local_sdp = self.negotiation.offer(),
+            None => match self.negotiation.no_offer() {
+                Some(refusal) => return self.refuse(now, &refusal),
+                None => self.local_sdp = self.negotiation.offer(),
+            },
         }
         self.sip(UaCommand::Ring { session: self.id });
         self.note(CallEvent::Ringing);
@@ -49,7 +52,8 @@ impl Call {
         let host = self.negotiation.local().addr;
         let why = refusal.why.replace(['"', '\\'], "'");
         self.reject(refusal.status, vec![(Name::Warning, format!("305 {host} \"{why}\""))]);
-        self.over(now, CallEnd::new(EndedBy::Fault, Cause::NoCodec));
+        self.warn("offer_refused", why);
+        self.over(now, CallEnd::new(EndedBy::Fault, Cause::from(refusal)));
     }
 
     /// Refuses the INVITE. The end must follow.
@@ -161,9 +165,10 @@ impl Call {
                     self.media_flows(now);
                 }
                 other => {
-                    let why = other.and_then(Result::err).map_or("no SDP in the ACK".to_owned(), |r| r.why);
-                    self.warn("late_offer", why);
-                    return self.hang_up(now, CallEnd::new(EndedBy::Fault, Cause::NoCodec));
+                    let refusal = other.and_then(Result::err);
+                    let cause = refusal.as_ref().map_or(Cause::NoCodec, Cause::from);
+                    self.warn("late_offer", refusal.map_or("no SDP in the ACK".to_owned(), |refusal| refusal.why));
+                    return self.hang_up(now, CallEnd::new(EndedBy::Fault, cause));
                 }
             }
         }

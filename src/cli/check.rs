@@ -10,7 +10,7 @@ use crate::config::secret::SecretRef;
 use crate::config::settings::{Network, Provider, Settings};
 use crate::realtime::{DialectKind, ProviderKind, TurnDetection};
 use crate::sip::Transport;
-use crate::trunk::Trunk;
+use crate::trunk::{SrtpPolicy, Trunk};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -165,6 +165,12 @@ fn trunk_warnings(settings: &Settings) -> Vec<String> {
         }
         if trunk.transports.contains(&Transport::Tls) && settings.sip.tls.is_none() {
             let why = "there is no [sip.tls]: we reach it by TLS, but it cannot open a connection to us";
+            warnings.push(format!("trunk \"{}\": {why}", trunk.name));
+        }
+        let srtp = trunk.media.srtp.unwrap_or(settings.media.srtp) != SrtpPolicy::Off;
+        let clear = trunk.transports.iter().any(|transport| *transport != Transport::Tls);
+        if srtp && clear && trunk.media.srtp_without_tls {
+            let why = "srtp_without_tls: whoever can read its SIP can read its SRTP keys and so listen to its calls";
             warnings.push(format!("trunk \"{}\": {why}", trunk.name));
         }
     }

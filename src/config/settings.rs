@@ -16,7 +16,8 @@ use crate::realtime::Endpoint;
 use crate::rtp::receiver::SourcePolicy;
 use crate::sip::Transport;
 use crate::sip::offer_answer::Codec;
-use crate::trunk::Trunk;
+use crate::srtp_key::Suite;
+use crate::trunk::{SrtpPolicy, Trunk};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -124,6 +125,10 @@ pub struct MediaSettings {
     pub prefer_local_order: bool,
     pub ptime_ms: u32,
     pub source_policy: SourcePolicy,
+    /// SRTP by keys in SDP. Default `prefer`: wherever signalling is TLS.
+    pub srtp: SrtpPolicy,
+    /// Offered, best first.
+    pub srtp_suites: Vec<Suite>,
     /// Networks media may come from besides the SDP address and the signalling source.
     pub networks: Vec<Network>,
     pub reorder_wait: Duration,
@@ -232,6 +237,13 @@ impl Settings {
                 prefer_local_order: false,
                 ptime_ms: 20,
                 source_policy: SourcePolicy::Latch,
+                srtp: SrtpPolicy::default(),
+                srtp_suites: vec![
+                    Suite::AeadAes256Gcm,
+                    Suite::AesCm256HmacSha1_80,
+                    Suite::AeadAes128Gcm,
+                    Suite::AesCm128HmacSha1_80,
+                ],
                 networks: Vec::new(),
                 reorder_wait: Duration::from_millis(60),
                 append_ms: 20,

@@ -3,7 +3,7 @@
 //! Written by hand into one exactly sized string (a tenth of the cost of a JSON serialiser). It carries no `event_id`:
 //! the service never acknowledges an append, and 50 ids a second would push everything else out of the id memory.
 
-use super::base64;
+use crate::base64;
 
 const PREFIX: &str = r#"{"type":"input_audio_buffer.append","audio":""#;
 const SUFFIX: &str = "\"}";

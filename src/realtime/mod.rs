@@ -5,7 +5,7 @@
 //! | [`endpoint`] | URL, headers and key place of every endpoint form |
 //! | [`wire`] | lenient decoding of server events, names of both dialects alike |
 //! | [`dialect`] | client events as `ga` and `preview` spell them |
-//! | [`append`], [`base64`] | the hot path: caller audio out, agent audio in |
+//! | [`append`] | the hot path: caller audio out, agent audio in |
 //! | [`engine`] | the state: one writer of `response.create`, barge-in, tool batches, caller turns |
 //! | [`fault`] | why a session failed or ended, from HTTP status, `error` event or close code |
 //! | [`session`] | one connection from connect to close |
@@ -13,7 +13,6 @@
 //! No provider id is seen above the engine (invariant 10).
 
 pub mod append;
-pub mod base64;
 pub mod dialect;
 pub mod endpoint;
 pub mod engine;

@@ -4,12 +4,12 @@ use super::gate::Share;
 use crate::config::settings::{MediaSettings, Settings};
 use crate::rtp::receiver::SourcePolicy;
 use crate::sip::headers::Name;
-use crate::sip::offer_answer::LocalMedia;
+use crate::sip::offer_answer::{LocalMedia, LocalSrtp};
 use crate::sip::uri::Uri;
 use crate::sip::user_agent::UaTrunk;
 use crate::sip::{Flow, Transport, TrunkId};
 use crate::trunk::identify::Identifier;
-use crate::trunk::{TlsPolicy, Trunk, TrunkKind, TrunkLimits};
+use crate::trunk::{SrtpPolicy, TlsPolicy, Trunk, TrunkKind, TrunkLimits, TrunkMedia};
 use rand::Rng;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -155,8 +155,8 @@ impl Trunks {
         self.settings.media.listen.filter(same_family).unwrap_or_else(|| flow.local.ip())
     }
 
-    /// Our end of a stream that answers, or goes along with, signalling on this flow.
-    pub fn local_media(&self, trunk: TrunkId, flow: Flow, port: u16, session_id: u64) -> LocalMedia {
+    /// Our end of a stream that answers, or goes along with, signalling on this flow. `secret`: for SRTP keys, of this dialog only.
+    pub fn local_media(&self, trunk: TrunkId, flow: Flow, port: u16, session_id: u64, secret: [u8; 32]) -> LocalMedia {
         let (media, own) = (&self.settings.media, self.get(trunk).map(|ready| &ready.trunk));
         let bound = self.media_ip(flow);
         let of = own.map(|trunk| &trunk.media);
@@ -168,7 +168,27 @@ impl Trunks {
             dtmf: true,
             ptime_ms: of.and_then(|of| of.ptime_ms).unwrap_or(media.ptime_ms),
             session_id,
-            srtp: None,
+            srtp: self.local_srtp(of, flow.transport, secret),
+        }
+    }
+
+    /// SRTP is a must on the trunk, and its keys may not travel by this flow.
+    pub fn cannot_offer(&self, trunk: TrunkId, flow: Flow) -> bool {
+        let own = self.get(trunk).map(|ready| &ready.trunk.media);
+        let local = self.local_srtp(own, flow.transport, [0; 32]);
+        local.is_some_and(|local| local.suites().is_empty())
+    }
+
+    /// What SDES may do where signalling goes by this transport (SRT-01, SRT-02).
+    fn local_srtp(&self, own: Option<&TrunkMedia>, transport: Transport, secret: [u8; 32]) -> Option<LocalSrtp> {
+        let media = &self.settings.media;
+        let policy = own.and_then(|own| own.srtp).unwrap_or(media.srtp);
+        let may_travel = transport == Transport::Tls || own.is_some_and(|own| own.srtp_without_tls);
+        let suites = own.and_then(|own| own.srtp_suites.as_ref()).unwrap_or(&media.srtp_suites);
+        match (policy, may_travel) {
+            (SrtpPolicy::Off, _) | (SrtpPolicy::Prefer, false) => None,
+            (SrtpPolicy::Require, false) => Some(LocalSrtp::impossible()),
+            (policy, true) => Some(LocalSrtp::new(policy == SrtpPolicy::Require, suites, secret)),
         }
     }
 

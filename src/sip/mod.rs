@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 mod address;
 mod audio_formats;
 pub mod builder;
+mod crypto_attribute;
 mod dialog;
 pub mod digest;
 pub mod framing;

@@ -7,6 +7,7 @@
 use super::offer_answer::Direction;
 use super::uri::parse_ip;
 use sdp_types::{Connection, Media, Origin, Session, Time};
+use std::fmt;
 use std::net::IpAddr;
 
 /// Most media of a description.
@@ -15,6 +16,10 @@ pub const MAX_MEDIA: usize = 32;
 pub const MAX_LINES: usize = 1024;
 /// Most formats of one medium; there are 128 payload types.
 pub const MAX_FORMATS: usize = 128;
+/// Most keys that are taken over from the session level.
+const MAX_SESSION_KEYS: usize = 16;
+/// Key of SDES (RFC 4568).
+pub(super) const CRYPTO: &str = "crypto";
 
 /// Where a peer wants its media.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +29,8 @@ pub(super) enum Host {
     Name,
 }
 
-/// One `m=` block with what it takes from the session level.
-#[derive(Clone, Debug)]
+/// One `m=` block with what it takes from the session level. Attributes may be keys: it does not print.
+#[derive(Clone)]
 pub(super) struct Stream {
     /// `audio`, `video`, `image` … lower case.
     pub(super) kind: String,
@@ -50,7 +55,7 @@ impl Stream {
 }
 
 /// What a body says.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Description {
     /// The value of `o=` as written: identity and version in one.
     pub(super) origin: Option<String>,
@@ -64,7 +69,8 @@ impl Description {
         let session = Session::parse(&clean).map_err(|_| "SDP with an m= line that cannot be read")?;
         let level = Level::read(&session.attributes);
         let host = session.connection.as_ref().map(host);
-        let streams = session.medias.into_iter().map(|media| stream(media, host.as_ref(), &level)).collect();
+        let keys = session_keys(&session.attributes);
+        let streams = session.medias.into_iter().map(|media| stream(media, host.as_ref(), &level, &keys)).collect();
         Ok(Description { origin, streams })
     }
 }
@@ -155,8 +161,20 @@ fn host(connection: &Connection) -> Host {
     parse_ip(address).map_or(Host::Name, |ip| Host::Ip(ip.to_canonical()))
 }
 
-fn stream(media: Media, session_host: Option<&Host>, session: &Level) -> Stream {
+/// `a=crypto` of the session level, where RFC 4568 §5.1 does not put it but some peers do: counts for media without any of
+/// their own.
+fn session_keys(attributes: &[sdp_types::Attribute]) -> Vec<(String, String)> {
+    let lines = attributes.iter().filter(|a| a.attribute.eq_ignore_ascii_case(CRYPTO)).take(MAX_SESSION_KEYS);
+    lines.filter_map(|a| Some((CRYPTO.to_owned(), a.value.clone()?))).collect()
+}
+
+fn stream(media: Media, session_host: Option<&Host>, session: &Level, session_keys: &[(String, String)]) -> Stream {
     let level = Level::read(&media.attributes);
+    let mut attributes: Vec<(String, String)> =
+        media.attributes.into_iter().filter_map(|a| Some((a.attribute, a.value?))).collect();
+    if !attributes.iter().any(|(name, _)| name.eq_ignore_ascii_case(CRYPTO)) {
+        attributes.extend_from_slice(session_keys);
+    }
     Stream {
         kind: media.media.to_ascii_lowercase(),
         port: media.port,
@@ -167,12 +185,12 @@ fn stream(media: Media, session_host: Option<&Host>, session: &Level) -> Stream 
         maxptime_ms: level.maxptime_ms.or(session.maxptime_ms),
         kind_as_written: media.media,
         proto: media.proto,
-        attributes: media.attributes.into_iter().filter_map(|a| Some((a.attribute, a.value?))).collect(),
+        attributes,
     }
 }
 
 /// What stands in one of our `m=` lines.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) kind: String,
     /// 0 refuses the stream.
@@ -181,6 +199,13 @@ pub(super) struct Line {
     pub(super) formats: String,
     /// Name and value, in order.
     pub(super) attributes: Vec<(&'static str, Option<String>)>,
+}
+
+/// Without the attributes, which may be keys.
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "m={} {} {} {}", self.kind, self.port, self.proto, self.formats)
+    }
 }
 
 /// Writes our description; `addr` stands in `o=` and `c=`.

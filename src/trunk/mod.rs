@@ -30,6 +30,7 @@ use crate::sip::offer_answer::Codec;
 use crate::sip::session_timer::TimerPolicy;
 use crate::sip::uri::Uri;
 use crate::sip::user_agent::{Redirects, Reliable, WhileDraining};
+use crate::srtp_key::Suite;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -197,16 +198,32 @@ pub struct TrunkMedia {
     pub ptime_ms: Option<u32>,
     pub source_policy: Option<SourcePolicy>,
     pub networks: Option<Vec<Network>>,
-    pub srtp: SrtpPolicy,
+    pub srtp: Option<SrtpPolicy>,
+    pub srtp_suites: Option<Vec<Suite>>,
+    /// SDES keys may travel by UDP and TCP, where everyone on the way can read them (SRT-01).
+    pub srtp_without_tls: bool,
 }
 
-/// SRTP is not built: `require` refuses plain offers with 488, and is an error to ask for in the settings until it is.
+/// What is done about SRTP with keys in SDP (SRT-02). Keys travel by TLS only, unless the trunk says that they may go without.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SrtpPolicy {
-    #[default]
+    /// Plain RTP only; RTP/SAVP is 488.
     Off,
+    /// SRTP where the peer has it and the keys may travel, else plain.
+    #[default]
     Prefer,
+    /// A stream without SRTP is 488.
     Require,
+}
+
+impl SrtpPolicy {
+    pub const NAMES: [(&'static str, SrtpPolicy); 3] =
+        [("off", SrtpPolicy::Off), ("prefer", SrtpPolicy::Prefer), ("require", SrtpPolicy::Require)];
+
+    /// As in the settings.
+    pub fn name(self) -> &'static str {
+        SrtpPolicy::NAMES.into_iter().find(|(_, policy)| *policy == self).map_or("", |(name, _)| name)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

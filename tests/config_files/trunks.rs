@@ -149,7 +149,24 @@ fn mistakes_in_trunks_say_what_to_do() {
             "is known by TLS only: write transports = [\"tls\"]",
         ),
         (format!("{source}srtp = \"off\""), "trunk[1].srtp: unknown field"),
-        (format!("{source}media = {{ srtp = \"require\" }}"), "trunk[1].media.srtp: SRTP is not built yet"),
+        (
+            format!("{source}media = {{ srtp = \"require\" }}"),
+            "v.toml:4:18: trunk[1].media.srtp: is \"require\", but the trunk may be reached by udp, where everyone on the way can \
+             read the keys: write transports = [\"tls\"] in [[trunk]], or srtp_without_tls = true here if that is meant",
+        ),
+        (
+            format!("{source}media = {{ srtp = \"must\" }}"),
+            "trunk[1].media.srtp: \"must\" is not known: use one of \"off\"",
+        ),
+        (
+            format!("{source}media = {{ srtp_suites = [\"AES_CM_128\"] }}"),
+            "trunk[1].media.srtp_suites[1]: is not known: use \"AEAD_AES_256_GCM\"",
+        ),
+        (format!("{source}media = {{ srtp_suites = [] }}"), "trunk[1].media.srtp_suites: names no suite"),
+        (
+            format!("{source}media = {{ srtp_suites = [\"AEAD_AES_128_GCM\", \"aead_aes_128_gcm\"] }}"),
+            "trunk[1].media.srtp_suites[2]: AEAD_AES_128_GCM stands twice",
+        ),
         (
             format!("{source}limits = {{ max_calls = 500 }}"),
             "trunk[1].limits.max_calls: is more than [limits] max_calls (200)",

@@ -160,18 +160,22 @@ fn media(trunk: &Trunk, settings: &Settings) -> Rows {
     let codecs = own.codecs.as_ref().unwrap_or(&all.codecs);
     let codecs: Vec<String> = codecs.iter().map(|codec| format!("{codec:?}").to_uppercase()).collect();
     let policy = format!("{:?}", own.source_policy.unwrap_or(all.source_policy)).to_lowercase();
-    let srtp = match own.srtp {
-        SrtpPolicy::Off => "off",
-        SrtpPolicy::Prefer => "prefer",
-        SrtpPolicy::Require => "require",
+    let srtp = own.srtp.unwrap_or(all.srtp);
+    let only_clear = !trunk.transports.contains(&Transport::Tls) && !own.srtp_without_tls;
+    let srtp = match srtp {
+        SrtpPolicy::Prefer if only_clear => "prefer: plain, for want of TLS".to_owned(),
+        srtp => srtp.name().to_owned(),
     };
+    let suites: Vec<&str> = own.srtp_suites.as_ref().unwrap_or(&all.srtp_suites).iter().map(|s| s.name()).collect();
     vec![
         ("media.codecs", list(&codecs)),
         ("media.prefer_local_order", yes(own.prefer_local_order.unwrap_or(all.prefer_local_order))),
         ("media.ptime_ms", own.ptime_ms.unwrap_or(all.ptime_ms).to_string()),
         ("media.source_policy", policy),
         ("media.networks", list(own.networks.as_ref().unwrap_or(&all.networks))),
-        ("media.srtp", srtp.to_owned()),
+        ("media.srtp", srtp),
+        ("media.srtp_suites", list(&suites)),
+        ("media.srtp_without_tls", yes(own.srtp_without_tls)),
     ]
 }
 

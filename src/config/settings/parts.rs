@@ -4,6 +4,8 @@ use super::Network;
 use crate::config::fields::{Fields, Found};
 use crate::rtp::receiver::SourcePolicy;
 use crate::sip::offer_answer::Codec;
+use crate::srtp_key::Suite;
+use crate::trunk::SrtpPolicy;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -65,6 +67,34 @@ pub fn codecs(fields: &mut Fields<'_>) -> Option<Vec<Codec>> {
         return Some(codecs);
     }
     None
+}
+
+/// `srtp`.
+pub fn srtp(fields: &mut Fields<'_>) -> Option<Found<SrtpPolicy>> {
+    fields.choice("srtp", &SrtpPolicy::NAMES)
+}
+
+/// `srtp_suites`: names of RFC 4568, best first.
+pub fn srtp_suites(fields: &mut Fields<'_>) -> Option<Vec<Suite>> {
+    let list = fields.texts("srtp_suites")?;
+    let mut suites = Vec::new();
+    for name in &list.value {
+        match Suite::from_name(&name.value) {
+            Some(suite) if suites.contains(&suite) => {
+                fields.problems.add(name.error(format!("{} stands twice: list each once", suite.name())));
+            }
+            Some(suite) => suites.push(suite),
+            None => {
+                let names = Suite::ALL.map(|suite| format!("\"{}\"", suite.name())).join(", ");
+                fields.problems.add(name.error(format!("is not known: use {names}")));
+            }
+        }
+    }
+    if list.value.is_empty() {
+        let message = "names no suite: leave it out for the default, or write srtp = \"off\" if no SRTP is wanted";
+        fields.problems.add(list.error(message));
+    }
+    (!suites.is_empty() && suites.len() == list.value.len()).then_some(suites)
 }
 
 /// Packet length of G.711.

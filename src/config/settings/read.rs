@@ -1,10 +1,11 @@
 //! The tables of the settings file, field by field. Defaults are [`Settings::defaults`].
 
-use super::parts::{codecs, networks, parsed, path, ptime_ms, set, source_policy};
-use super::{LogFormat, MediaSettings, ObserveSettings, Settings};
+use super::parts::{codecs, networks, parsed, path, ptime_ms, set, source_policy, srtp, srtp_suites};
+use super::{LogFormat, MediaSettings, ObserveSettings, Settings, SipSettings};
 use super::{providers, sip, trunks};
 use crate::config::document::{At, Table};
 use crate::config::fields::{Fields, Problems};
+use crate::trunk::SrtpPolicy;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ pub fn settings(problems: &Problems, at: At, table: Table) -> Settings {
         settings.dialplans = path;
     }
     let nobody = sip::read(fields.table("sip"), &mut settings.sip);
-    media(fields.table("media"), &mut settings.media);
+    media(fields.table("media"), &mut settings.media, &settings.sip);
     limits(&mut fields, &mut settings);
     observe(fields.table("observe"), &mut settings.observe);
     settings.providers = providers::read(&mut fields);
@@ -29,7 +30,7 @@ pub fn settings(problems: &Problems, at: At, table: Table) -> Settings {
     settings
 }
 
-fn media(mut fields: Fields<'_>, media: &mut MediaSettings) {
+fn media(mut fields: Fields<'_>, media: &mut MediaSettings, sip: &SipSettings) {
     let listen = parsed::<IpAddr>(&mut fields, "listen", "an IP address without port");
     media.listen = listen.map(|listen| listen.value).or(media.listen);
     set(&mut media.port_min, fields.number("port_min", 1024..=65534));
@@ -39,6 +40,16 @@ fn media(mut fields: Fields<'_>, media: &mut MediaSettings) {
     set(&mut media.prefer_local_order, fields.flag("prefer_local_order"));
     set(&mut media.ptime_ms, ptime_ms(&mut fields));
     set(&mut media.source_policy, source_policy(&mut fields));
+    if let Some(found) = srtp(&mut fields) {
+        media.srtp = found.value;
+        // Those of loopback, which nobody wrote, just get their 488.
+        if media.srtp == SrtpPolicy::Require && !sip.peers.is_empty() && sip.peers != Settings::defaults().sip.peers {
+            let message = "is \"require\", but sip.peers may call by UDP and TCP, where everyone on the way can read the keys: \
+                           write peers = [] and a [[trunk]] with transports = [\"tls\"], or srtp there";
+            fields.problems.add(found.error(message));
+        }
+    }
+    set(&mut media.srtp_suites, srtp_suites(&mut fields));
     set(&mut media.networks, networks(&mut fields, "networks").map(|found| found.value));
     set(&mut media.reorder_wait, fields.number("reorder_wait_ms", 0..=200).map(Duration::from_millis));
     set(&mut media.append_ms, fields.number("append_ms", 20..=100));

@@ -75,7 +75,7 @@ fn trunk(fields: &mut Fields<'_>, settings: &mut Settings) -> Trunk {
         None => {}
     }
     peer::read(fields, &mut trunk, settings);
-    policy::read(fields, &mut trunk, &settings.limits);
+    policy::read(fields, &mut trunk, settings);
     tls_agrees(fields, &trunk, settings);
     trunk
 }

@@ -2,7 +2,8 @@
 //!
 //! Provider ids come in, [`SegmentId`]s go out. A PCM sample split between deltas is put together per part.
 
-use crate::realtime::{AudioFormat, SegmentId, base64};
+use crate::base64;
+use crate::realtime::{AudioFormat, SegmentId};
 use std::collections::VecDeque;
 
 /// Segments remembered for a late `Interrupt` or transcript.

@@ -175,7 +175,7 @@ impl Signalling {
     pub(super) fn local_media(&mut self, trunk: TrunkId, flow: Flow, port: u16) -> LocalMedia {
         // 62 bits: an `o=` number must fit a signed 64-bit reader (RFC 4566 §5.2).
         let session_id = self.parts.random.random::<u64>() >> 2;
-        self.parts.trunks.local_media(trunk, flow, port, session_id)
+        self.parts.trunks.local_media(trunk, flow, port, session_id, self.parts.random.random())
     }
 
     /// Makes the call and runs it to its first wish for time; what concerns SIP is done at once.

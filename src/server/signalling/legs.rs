@@ -8,6 +8,7 @@ use super::super::outbound::{NoWay, Way};
 use super::{Route, Signalling};
 use crate::call::LegReady;
 use crate::net::clock;
+use crate::sip::Transport;
 use crate::sip::user_agent::{SessionId, UaCommand, UaEvent};
 use std::time::Instant;
 
@@ -28,9 +29,18 @@ impl Signalling {
     }
 
     fn new_leg(&mut self, now: Instant, call: SessionId, way: Way) -> Result<NewLeg, u16> {
-        let first = way.flows.first().copied().ok_or(503u16)?;
+        // SRTP keys go to every address that is tried: those by TLS alone do not make it safe.
+        let first = way.flows.iter().find(|flow| flow.transport != Transport::Tls).or(way.flows.first());
+        let first = first.copied().ok_or(503u16)?;
         let route = self.routes.get(&call).ok_or(503u16)?;
         let (worker, origin) = (route.worker, route.origin.clone());
+        if self.parts.trunks.cannot_offer(way.trunk, first) {
+            tracing::warn!(
+                trunk = self.parts.trunks.name(way.trunk),
+                "a second leg needs SRTP, but its way is not by TLS"
+            );
+            return Err(488);
+        }
         let rtp = self.parts.ports.allocate(now).map_err(|_| 503u16)?;
         let session = self.parts.user_agent.new_session_id();
         let local = self.local_media(way.trunk, first, rtp.port);

@@ -106,15 +106,22 @@ impl Digested<'_> {
 
 /// The first 128 bits of an HMAC-SHA-256 over the parts, as 32 hex digits. Parts are told apart by their lengths.
 pub(super) fn keyed(secret: &[u8; 32], parts: &[&[u8]]) -> String {
-    // HMAC takes keys of every length; the fallback never runs.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else { return String::new() };
+    let mut text = hex(&hmac_sha256(secret, parts));
+    text.truncate(32);
+    text
+}
+
+/// HMAC-SHA-256 (RFC 2104) over the parts, which are told apart by their lengths.
+pub(in crate::sip) fn hmac_sha256(secret: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    // A key shorter than the block is filled up with zeros (RFC 2104 §2).
+    let mut block = [0; 64];
+    block[..secret.len()].copy_from_slice(secret);
+    let mut mac = Hmac::<Sha256>::new(&block.into());
     for part in parts {
         mac.update(&(part.len() as u64).to_be_bytes());
         mac.update(part);
     }
-    let mut text = hex(&mac.finalize().into_bytes());
-    text.truncate(32);
-    text
+    mac.finalize().into_bytes().into()
 }
 
 /// Whether two texts are the same, in a time that depends on the length of the first only.

@@ -8,6 +8,8 @@ pub(crate) mod client;
 mod hash;
 pub mod server;
 
+pub(super) use hash::hmac_sha256;
+
 use crate::observe::pii::Pii;
 
 /// User name and password for the realms and hosts they were configured for (AUT-04).

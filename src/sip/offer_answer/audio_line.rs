@@ -1,7 +1,8 @@
 //! What stands in our audio line: formats and attributes.
 
 use super::{Codec, Direction};
-use crate::sip::sdp::Line;
+use crate::sip::crypto_attribute::CryptoLine;
+use crate::sip::sdp::{CRYPTO, Line};
 
 /// What our audio line says.
 pub(super) struct Audio<'a> {
@@ -11,11 +12,13 @@ pub(super) struct Audio<'a> {
     pub flash: bool,
     pub ptime_ms: u32,
     pub direction: Direction,
+    /// Our keys; none: plain RTP.
+    pub crypto: &'a [CryptoLine],
 }
 
 impl Audio<'_> {
     pub const NONE: Audio<'static> =
-        Audio { codecs: &[], dtmf: None, flash: false, ptime_ms: 20, direction: Direction::Inactive };
+        Audio { codecs: &[], dtmf: None, flash: false, ptime_ms: 20, direction: Direction::Inactive, crypto: &[] };
 
     pub fn line(&self, profile: &str, port: u16) -> Line {
         let mut formats: Vec<String> = self.codecs.iter().map(|(n, _)| n.to_string()).collect();
@@ -26,6 +29,7 @@ impl Audio<'_> {
             attributes.push(("rtpmap", Some(format!("{n} telephone-event/8000"))));
             attributes.push(("fmtp", Some(format!("{n} {}", if self.flash { "0-16" } else { "0-15" }))));
         }
+        attributes.extend(self.crypto.iter().map(|line| (CRYPTO, Some(line.value()))));
         attributes.push(("ptime", Some(self.ptime_ms.to_string())));
         attributes.push((self.direction.attribute(), None));
         Line { kind: "audio".to_owned(), port, proto: profile.to_owned(), formats: formats.join(" "), attributes }

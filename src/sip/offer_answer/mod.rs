@@ -7,16 +7,22 @@
 //! | here | the types |
 //! | `negotiation` | the state of one call, and the decisions |
 //! | `audio_line` | what stands in our audio line |
+//! | `local_srtp` | our side of SDES: suites and keys |
+//! | `security` | which profile and `a=crypto` line is taken |
 //!
 //! `sdp` reads and writes bodies, `audio_formats` tells what payload types are.
 
 mod audio_line;
+mod local_srtp;
 mod negotiation;
+mod security;
 
+pub use local_srtp::LocalSrtp;
 pub use negotiation::Negotiation;
 
-use crate::srtp_key::{MasterKey, SrtpKeys, Suite};
+use crate::srtp_key::SrtpKeys;
 use bytes::Bytes;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// G.711 law of a payload (RFC 3551 §4.5.14).
@@ -106,15 +112,6 @@ pub struct LocalMedia {
     pub srtp: Option<LocalSrtp>,
 }
 
-/// Our side of SDES.
-#[derive(Clone, Debug)]
-pub struct LocalSrtp {
-    /// A stream without SRTP is refused; else SRTP is preferred.
-    pub require: bool,
-    /// Suites in our order, each with a fresh key of ours.
-    pub keys: Vec<(Suite, MasterKey)>,
-}
-
 impl Default for LocalMedia {
     /// PCMU and PCMA with telephone-event, 20 ms, plain; address and port are still to be set.
     fn default() -> LocalMedia {
@@ -164,13 +161,21 @@ pub struct Refusal {
     pub status: u16,
     /// Text for Warning 305/399 and logs.
     pub why: String,
+    /// It is about SRTP: what is wanted and what is offered do not go together, whatever the codecs.
+    pub about_srtp: bool,
 }
 
-/// The answer to an offer and what follows from it.
-#[derive(Clone, Debug)]
+/// The answer to an offer and what follows from it. Prints without the body, which may carry keys.
+#[derive(Clone)]
 pub struct Answer {
     pub sdp: Bytes,
     pub media: MediaParams,
     /// The offer repeated the version of the last one: a refresh, media goes on untouched (SDP-09).
     pub refresh: bool,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("media", &self.media).field("refresh", &self.refresh).finish_non_exhaustive()
+    }
 }

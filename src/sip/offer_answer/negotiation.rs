@@ -3,6 +3,7 @@
 //! In: the peer's descriptions. Out: ours, and what was agreed on; a description that is refused changes nothing (DLG-11).
 
 use super::audio_line::Audio;
+use super::security::{self, OfferedKeys, Profile, Secured};
 use super::{Answer, Codec, Direction, LocalMedia, MediaParams, Refusal};
 use crate::sip::audio_formats::{AudioFormats, packet_length_ms};
 use crate::sip::sdp::{self, Description, Host, Line, Stream};
@@ -32,6 +33,7 @@ struct Offered {
     dtmf: Option<u8>,
     direction: Direction,
     audio_slot: usize,
+    keys: OfferedKeys,
 }
 
 /// One `m=` line of the session.
@@ -53,6 +55,8 @@ struct Taken {
     codec: Codec,
     send_payload_type: u8,
     remote: Remote,
+    /// `None`: plain RTP.
+    secured: Option<Secured>,
 }
 
 /// Where media goes, and whether the peer forbids it by its address alone.
@@ -90,18 +94,25 @@ impl Negotiation {
         if self.hold { Direction::SendOnly } else { Direction::SendRecv }
     }
 
+    /// Why [`Negotiation::offer`] would offer nothing of use: SRTP is a must, and its keys may not travel.
+    pub fn no_offer(&self) -> Option<Refusal> {
+        security::no_offer(self.local.srtp.as_ref()?)
+    }
+
     /// Our full offer with the current hold state (initial INVITE, late offer, answer to an empty re-INVITE).
     pub fn offer(&mut self) -> Bytes {
         let direction = self.wish();
         let codecs: Vec<_> = self.local.codecs.iter().map(|codec| (codec.static_payload_type(), *codec)).collect();
         let dtmf = self.local.dtmf.then(|| self.dtmf_payload_type());
         if !self.slots.iter().any(|slot| matches!(slot, Slot::Audio(_))) {
-            self.slots.push(Slot::Audio("RTP/AVP".to_owned()));
+            self.slots.push(Slot::Audio(security::first_profile(self.local.srtp.as_ref()).to_owned()));
         }
         let audio_slot = self.slots.iter().position(|slot| matches!(slot, Slot::Audio(_))).unwrap_or_default();
-        let audio = Audio { codecs: &codecs, dtmf, flash: true, ptime_ms: self.local.ptime_ms, direction };
+        let keys = OfferedKeys::new(self.local.srtp.as_ref(), self.current.as_ref());
+        let ptime_ms = self.local.ptime_ms;
+        let audio = Audio { codecs: &codecs, dtmf, flash: true, ptime_ms, direction, crypto: keys.lines() };
         let lines = self.lines(&self.slots, &audio, self.local.port);
-        self.pending = Some(Offered { codecs, dtmf, direction, audio_slot });
+        self.pending = Some(Offered { codecs, dtmf, direction, audio_slot, keys });
         self.send(lines)
     }
 
@@ -124,10 +135,11 @@ impl Negotiation {
         let direction = self.wish().and(seen_from_here(stream, taken.remote.held));
         let dtmf = taken.formats.dtmf.filter(|_| self.local.dtmf);
         let ptime_ms = packet_length_ms(stream.ptime_ms, stream.maxptime_ms, self.local.ptime_ms);
-        let slots = slots(&offer.streams, Some(taken.index));
+        let slots = slots(&offer.streams, Some(taken.index), taken.secured.is_some());
         // One codec and telephone-event, by the offer's own numbers (SDP-05, SDP-06).
         let codecs = [(taken.send_payload_type, taken.codec)];
-        let audio = Audio { codecs: &codecs, dtmf, flash: taken.formats.dtmf_flash, ptime_ms, direction };
+        let crypto = taken.secured.as_ref().map_or(&[][..], |secured| std::slice::from_ref(&secured.line));
+        let audio = Audio { codecs: &codecs, dtmf, flash: taken.formats.dtmf_flash, ptime_ms, direction, crypto };
         let lines = self.lines(&slots, &audio, self.local.port);
         let media = MediaParams {
             remote: taken.remote.addr,
@@ -139,10 +151,13 @@ impl Negotiation {
             comfort_noise: taken.formats.comfort_noise,
             ptime_ms,
             direction,
-            srtp: None,
+            srtp: taken.secured.as_ref().map(|secured| secured.keys.clone()),
             rtcp_mux: false,
             remote_rtcp: taken.remote.addr.map(next_port),
         };
+        if let Some(secured) = taken.secured {
+            self.local.srtp = Some(secured.local);
+        }
         Ok(self.accept(&offer, slots, lines, media))
     }
 
@@ -164,18 +179,23 @@ impl Negotiation {
         }
         let index = offer.streams.iter().position(is_audio)?;
         let media = MediaParams { remote: None, direction: Direction::Inactive, ..self.current.clone()? };
-        let refused = self.lines(&slots(&offer.streams, None), &Audio::NONE, 0);
-        Some(self.accept(offer, slots(&offer.streams, Some(index)), refused, media))
+        let secure = media.srtp.is_some();
+        let refused = self.lines(&slots(&offer.streams, None, secure), &Audio::NONE, 0);
+        Some(self.accept(offer, slots(&offer.streams, Some(index), secure), refused, media))
     }
 
-    /// The first audio stream that can be taken; else why the first one cannot.
+    /// The first audio stream that can be taken, one with SRTP before one without; else why the first one cannot.
     fn take_stream(&self, streams: &[Stream]) -> Result<Taken, Refusal> {
-        let mut first_refusal = None;
+        let (mut first_plain, mut first_refusal) = (None, None);
         for (index, stream) in streams.iter().enumerate().filter(|(_, stream)| stream.kind == "audio") {
             match self.try_stream(index, stream) {
-                Ok(taken) => return Ok(taken),
+                Ok(taken) if taken.secured.is_some() => return Ok(taken),
+                Ok(taken) => first_plain = first_plain.or(Some(taken)),
                 Err(refused) => first_refusal = first_refusal.or(Some(refused)),
             }
+        }
+        if let Some(taken) = first_plain {
+            return Ok(taken);
         }
         let only_fax = streams.iter().any(|stream| stream.kind == "image");
         let why = if only_fax { "T.38 fax without audio is not supported" } else { "no audio stream" };
@@ -186,9 +206,10 @@ impl Negotiation {
         if stream.port == 0 {
             return Err(refusal(488, "the audio stream is switched off"));
         }
-        check_profile(stream)?;
+        let profile = Profile::of(stream)?;
         let formats = AudioFormats::read(stream).map_err(|why| refusal(488, why))?;
         let remote = self.remote(stream)?;
+        let secured = Secured::new(profile, stream, remote.addr, self.local.srtp.as_ref(), self.current.as_ref())?;
         let ours = |codec: &Codec| self.local.codecs.contains(codec);
         let by_offer = || formats.codecs.iter().map(|(_, codec)| *codec).find(ours);
         let by_us = || self.local.codecs.iter().copied().find(|codec| formats.payload_type(*codec).is_some());
@@ -196,7 +217,7 @@ impl Negotiation {
         let no_codec = || refusal(488, "no codec in common: this side takes PCMU and PCMA at 8000 Hz, as configured");
         let codec = codec.ok_or_else(no_codec)?;
         let send_payload_type = formats.payload_type(codec).ok_or_else(no_codec)?;
-        Ok(Taken { index, formats, codec, send_payload_type, remote })
+        Ok(Taken { index, formats, codec, send_payload_type, remote, secured })
     }
 
     fn remote(&self, stream: &Stream) -> Result<Remote, Refusal> {
@@ -224,9 +245,10 @@ impl Negotiation {
         if stream.port == 0 {
             return Err(refusal(488, "the answer refuses the audio stream"));
         }
-        check_profile(stream)?;
+        let profile = Profile::of(stream)?;
         let formats = AudioFormats::read(stream).map_err(|why| refusal(488, why))?;
         let remote = self.remote(stream)?;
+        let agreed = offered.keys.agreed(profile, stream, self.local.srtp.as_ref())?;
         // The answerer's order; its numbers towards it, ours towards us (SDP-06).
         let was_offered = |codec: &Codec| offered.codecs.iter().any(|(_, c)| c == codec);
         let chosen = formats.codecs.iter().find(|(_, codec)| was_offered(codec));
@@ -243,10 +265,13 @@ impl Negotiation {
             comfort_noise: formats.comfort_noise,
             ptime_ms: packet_length_ms(stream.ptime_ms, stream.maxptime_ms, self.local.ptime_ms),
             direction: offered.direction.and(seen_from_here(stream, remote.held)),
-            srtp: None,
+            srtp: agreed.as_ref().map(|agreed| agreed.keys.clone()),
             rtcp_mux: false,
             remote_rtcp: remote.addr.map(next_port),
         };
+        if let Some(agreed) = agreed {
+            self.local.srtp = Some(agreed.local);
+        }
         self.pending = None;
         self.peer_origin = answer.origin;
         self.current = Some(media.clone());
@@ -281,17 +306,7 @@ impl Negotiation {
 }
 
 fn refusal(status: u16, why: &str) -> Refusal {
-    Refusal { status, why: why.to_owned() }
-}
-
-/// RTP/AVP and RTP/AVPF are answered with the same profile (SDP-14); secure ones are not built yet.
-fn check_profile(stream: &Stream) -> Result<(), Refusal> {
-    let proto = stream.proto.to_ascii_uppercase();
-    match proto.as_str() {
-        "RTP/AVP" | "RTP/AVPF" => Ok(()),
-        _ if proto.contains("SAVP") => Err(refusal(488, "SRTP is not supported")),
-        _ => Err(refusal(488, "a transport other than RTP/AVP")),
-    }
+    Refusal { status, why: why.to_owned(), about_srtp: false }
 }
 
 /// The peer's direction turned round; an address of zero only forbids us to send.
@@ -305,13 +320,11 @@ fn next_port(rtp: SocketAddr) -> SocketAddr {
     SocketAddr::new(rtp.ip(), rtp.port().wrapping_add(1))
 }
 
-/// The slots of a peer's offer, of which at most one is taken (SDP-03).
-fn slots(streams: &[Stream], taken: Option<usize>) -> Vec<Slot> {
+/// The slots of a peer's offer, of which at most one is taken (SDP-03), with SRTP or without.
+fn slots(streams: &[Stream], taken: Option<usize>, secure: bool) -> Vec<Slot> {
     let slot = |(index, stream): (usize, &Stream)| {
         if Some(index) == taken {
-            // A stream that is switched off may name any profile; what we offer on it later must be one of ours.
-            let profile = if check_profile(stream).is_ok() { stream.proto.as_str() } else { "RTP/AVP" };
-            return Slot::Audio(profile.to_owned());
+            return Slot::Audio(security::kept_profile(stream, secure).to_owned());
         }
         let format = stream.formats.first().map_or("0", String::as_str);
         Slot::Refused { kind: stream.kind_as_written.clone(), proto: stream.proto.clone(), format: format.to_owned() }

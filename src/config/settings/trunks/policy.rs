@@ -1,13 +1,14 @@
 //! What a trunk may do and wants: keepalive, media, timers, limits, methods, identity, numbers, headers, transfers.
 
-use super::super::LimitSettings;
-use super::super::parts::{codecs, networks, ptime_ms, source_policy};
+use super::super::parts::{codecs, networks, ptime_ms, source_policy, srtp, srtp_suites};
+use super::super::{LimitSettings, MediaSettings, Settings};
 use crate::config::fields::{Fields, Found};
+use crate::sip::Transport;
 use crate::sip::headers::Name;
 use crate::sip::message::Method;
 use crate::sip::session_timer::{Refresher, TimerMode};
 use crate::sip::user_agent::{Redirects, Reliable, WhileDraining};
-use crate::trunk::{DialledFrom, IdentityHeader, Trunk};
+use crate::trunk::{DialledFrom, IdentityHeader, SrtpPolicy, Trunk};
 use std::time::Duration;
 
 /// Methods a trunk may be allowed besides INVITE, ACK, CANCEL and BYE.
@@ -40,9 +41,10 @@ const OURS: [Name; 20] = [
 const SECRET: [Name; 4] =
     [Name::Authorization, Name::ProxyAuthorization, Name::WwwAuthenticate, Name::ProxyAuthenticate];
 
-pub fn read(fields: &mut Fields<'_>, trunk: &mut Trunk, most: &LimitSettings) {
+pub fn read(fields: &mut Fields<'_>, trunk: &mut Trunk, settings: &Settings) {
+    let most = &settings.limits;
     options(fields.table("options"), trunk);
-    media(fields.table("media"), trunk);
+    media(fields.table("media"), trunk, &settings.media);
     session_timer(fields.table("session_timer"), trunk);
     let reliable = [("off", Reliable::Off), ("supported", Reliable::Supported), ("preferred", Reliable::Preferred)];
     trunk.reliable = fields.choice("reliable", &reliable).map_or(trunk.reliable, |found| found.value);
@@ -63,18 +65,31 @@ fn options(mut fields: Fields<'_>, trunk: &mut Trunk) {
     trunk.options.while_draining = draining.map_or(trunk.options.while_draining, |found| found.value);
 }
 
-fn media(mut fields: Fields<'_>, trunk: &mut Trunk) {
+fn media(mut fields: Fields<'_>, trunk: &mut Trunk, all: &MediaSettings) {
     let media = &mut trunk.media;
     media.codecs = codecs(&mut fields);
     media.prefer_local_order = fields.flag("prefer_local_order");
     media.ptime_ms = ptime_ms(&mut fields);
     media.source_policy = source_policy(&mut fields);
     media.networks = networks(&mut fields, "networks").map(|found| found.value);
-    let srtp = fields.choice("srtp", &[("off", true), ("prefer", false), ("require", false)]);
-    if let Some(srtp) = srtp.filter(|srtp| !srtp.value) {
-        let message = "SRTP is not built yet, so no such call could carry audio: use \"off\", or put a PBX or session border \
-                       controller in between that takes it off";
-        fields.problems.add(srtp.error(message));
+    media.srtp = srtp(&mut fields).map(|found| found.value);
+    media.srtp_suites = srtp_suites(&mut fields);
+    media.srtp_without_tls = fields.flag("srtp_without_tls").unwrap_or(false);
+    srtp_keys_travel(&fields, trunk, all);
+}
+
+/// SRTP as a must needs a way for its keys.
+fn srtp_keys_travel(fields: &Fields<'_>, trunk: &Trunk, all: &MediaSettings) {
+    let required = trunk.media.srtp.unwrap_or(all.srtp) == SrtpPolicy::Require;
+    let clear = trunk.transports.iter().find(|transport| **transport != Transport::Tls);
+    if let Some(clear) = clear.filter(|_| required && !trunk.media.srtp_without_tls) {
+        let message = format!(
+            "is \"require\"{}, but the trunk may be reached by {}, where everyone on the way can read the keys: write \
+             transports = [\"tls\"] in [[trunk]], or srtp_without_tls = true here if that is meant",
+            if trunk.media.srtp.is_some() { "" } else { " by [media]" },
+            clear.via_token().to_lowercase()
+        );
+        fields.problem("srtp", message);
     }
 }
 

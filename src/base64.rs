@@ -1,4 +1,4 @@
-//! The door of `base64-simd`: audio as text.
+//! The door of `base64-simd`: audio and keys as text.
 
 /// Bytes of text for `bytes` bytes of data, padding included.
 pub fn encoded_len(bytes: usize) -> usize {
