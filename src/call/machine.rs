@@ -455,6 +455,7 @@ impl Call {
             said = self.segments.close(|segment| downlink.heard(segment));
             record.left(media);
             record.cdr.codec = Some(media.params.codec.name().to_owned());
+            record.cdr.srtp = media.rtp.suite().map(crate::srtp_key::Suite::name);
         }
         for said in said {
             record.said(said.began, "agent", &said.text);

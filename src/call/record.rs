@@ -64,7 +64,7 @@ impl Record {
 
     /// The counters of a stream that is over, added to those of the streams before it.
     pub fn left(&mut self, media: &Media) {
-        let (cdr, now) = (&mut self.cdr, RtpRecord::from(media.rtp.receiver.stats()));
+        let (cdr, now, srtp) = (&mut self.cdr, RtpRecord::from(media.rtp.receiver.stats()), media.rtp.srtp_stats());
         let concealed = media.uplink.stats().concealed / crate::audio::pcm::PER_MS_8K as u64;
         cdr.rtp = RtpRecord {
             received: cdr.rtp.received + now.received,
@@ -73,6 +73,8 @@ impl Record {
             duplicate: cdr.rtp.duplicate + now.duplicate,
             reordered: cdr.rtp.reordered + now.reordered,
             refused_source: cdr.rtp.refused_source + now.refused_source,
+            srtp_failed: cdr.rtp.srtp_failed + srtp.failed + srtp.malformed,
+            srtp_replayed: cdr.rtp.srtp_replayed + srtp.replayed,
             concealed_ms: cdr.rtp.concealed_ms + concealed,
             jitter_ms: now.jitter_ms,
         };

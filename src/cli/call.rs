@@ -7,7 +7,7 @@ use crate::observe::pii::Pii;
 use crate::phone::{CallOptions, Heard, PhoneEvent, Report, Step, place_call};
 use crate::sip::digest::Credentials;
 use crate::sip::offer_answer::Codec;
-use crate::trunk::TlsPolicy;
+use crate::trunk::{SrtpPolicy, TlsPolicy};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -88,6 +88,10 @@ pub struct Args {
     /// Packet length, ms: 10, 20, 30, 40 or 60.
     #[arg(long, default_value_t = 20, value_name = "MS")]
     pub ptime: u32,
+    /// SRTP with keys in SDP: off, prefer (the server may answer with plain RTP) or require. Without it: prefer over TLS, else off.
+    /// Over UDP and TCP the keys can be read on the way: for tests only.
+    #[arg(long, value_name = "POLICY")]
+    pub srtp: Option<SrtpChoice>,
     /// Extra INVITE header, `Name: value`; may be given more than once.
     #[arg(long, value_name = "HEADER")]
     pub header: Vec<String>,
@@ -101,6 +105,14 @@ pub struct Args {
 pub enum CodecName {
     Pcmu,
     Pcma,
+}
+
+/// Policies of the command line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum SrtpChoice {
+    Off,
+    Prefer,
+    Require,
 }
 
 /// Runs it: events on standard error, the JSON report on standard output.
@@ -164,7 +176,7 @@ fn summary(report: &Report) -> String {
             "no answer at all: is the address right, and does `sip.peers` or a trunk of the server name this machine and this transport?"
         }
         480 | 503 => "the server cannot take the call: its log and its last CDR name the cause",
-        488 => "no codec in common: see --codecs",
+        488 => "no codec in common (see --codecs), or one side wants SRTP and the other does not (see --srtp)",
         _ => "the server's log and its last CDR name the cause",
     };
     format!("call failed: {}: {advice}", report.sip_status)
@@ -224,6 +236,11 @@ fn options(args: &Args) -> Result<CallOptions, String> {
         steps,
         codecs: codecs.collect(),
         ptime_ms: args.ptime,
+        srtp: args.srtp.map(|choice| match choice {
+            SrtpChoice::Off => SrtpPolicy::Off,
+            SrtpChoice::Prefer => SrtpPolicy::Prefer,
+            SrtpChoice::Require => SrtpPolicy::Require,
+        }),
         headers,
         answer_timeout: seconds("--answer-timeout", args.answer_timeout)?,
         hangup_after,

@@ -45,6 +45,8 @@ pub struct Cdr {
     /// Final SIP status sent or received for the INVITE.
     pub sip_status: u16,
     pub codec: Option<String>,
+    /// What protected the media, e.g. `AES_CM_128_HMAC_SHA1_80`; none: plain RTP.
+    pub srtp: Option<&'static str>,
     pub rtp_sent: u64,
     pub rtp: RtpRecord,
     pub turns: Vec<TurnRecord>,
@@ -78,6 +80,9 @@ pub struct RtpRecord {
     pub duplicate: u64,
     pub reordered: u64,
     pub refused_source: u64,
+    /// SRTP and SRTCP packets that were not authentic, and those that came again.
+    pub srtp_failed: u64,
+    pub srtp_replayed: u64,
     pub concealed_ms: u64,
     pub jitter_ms: f32,
 }
@@ -91,6 +96,8 @@ impl From<ReceiverStats> for RtpRecord {
             duplicate: s.duplicate,
             reordered: s.reordered,
             refused_source: s.refused_source,
+            srtp_failed: 0,
+            srtp_replayed: 0,
             concealed_ms: 0,
             jitter_ms: s.jitter_ms,
         }

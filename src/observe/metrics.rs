@@ -178,6 +178,8 @@ impl Metrics {
             ("late", cdr.rtp.late),
             ("duplicate", cdr.rtp.duplicate),
             ("refused_source", cdr.rtp.refused_source),
+            ("srtp_failed", cdr.rtp.srtp_failed),
+            ("srtp_replayed", cdr.rtp.srtp_replayed),
         ] {
             self.rtp_packets.get_or_create(&[("result", result)]).inc_by(count);
         }

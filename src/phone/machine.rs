@@ -18,6 +18,7 @@ use crate::sip::message::{Message, ParseFailure};
 use crate::sip::offer_answer::{Codec, LocalMedia, MediaParams, Negotiation};
 use crate::sip::uri::Uri;
 use crate::sip::user_agent::{NewInvite, SessionEnd, SessionId, UaCommand, UaConfig, UaEvent, UaOutput, UserAgent};
+use crate::srtp_key::Suite;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -241,13 +242,12 @@ impl Phone {
         if self.measured.outcome.is_some() && !self.finished {
             self.finished = true;
             let stats = self.rtp.as_ref().map(|rtp| rtp.receiver.stats()).unwrap_or_default();
-            return PhoneOutput::Done(Box::new(Report::new(
-                &self.measured,
-                stats,
-                self.sender.packets(),
-                self.media.as_ref(),
-                &self.tracks,
-            )));
+            let srtp = self.rtp.as_ref().map(RtpSession::srtp_stats).unwrap_or_default();
+            return PhoneOutput::Done(Box::new(Report {
+                srtp: self.rtp.as_ref().and_then(RtpSession::suite).map(Suite::name),
+                srtp_refused: srtp.failed + srtp.replayed + srtp.malformed,
+                ..Report::new(&self.measured, stats, self.sender.packets(), self.media.as_ref(), &self.tracks)
+            }));
         }
         let receiver = self.rtp.as_ref().and_then(RtpSession::timeout);
         let due = self.pace.as_ref().map(Pace::due);

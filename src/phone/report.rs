@@ -107,6 +107,10 @@ pub struct Report {
     pub answered_ms: Option<u64>,
     pub talk_ms: u64,
     pub codec: Option<&'static str>,
+    /// What protected the media; none: plain RTP.
+    pub srtp: Option<&'static str>,
+    /// Packets that SRTP did not let through.
+    pub srtp_refused: u64,
     pub packets_sent: u64,
     pub packets_received: u64,
     pub packets_lost: u64,
@@ -148,6 +152,8 @@ impl Report {
             answered_ms: measured.since_placed(measured.answered),
             talk_ms: talk,
             codec: media.map(|m| m.codec.name()),
+            srtp: None,
+            srtp_refused: 0,
             packets_sent,
             packets_received: stats.packets,
             packets_lost: stats.lost,

@@ -8,12 +8,14 @@ use super::tracks::Tracks;
 use super::wire::Wire;
 use crate::cidr::Network;
 use crate::net::{clock, entropy, socket};
+use crate::sip::Transport;
 use crate::sip::digest::Credentials;
 use crate::sip::message::Message;
-use crate::sip::offer_answer::{Codec, LocalMedia};
+use crate::sip::offer_answer::{Codec, LocalMedia, LocalSrtp};
 use crate::sip::uri::Uri;
 use crate::sip::user_agent::{UaConfig, UaTrunk};
-use crate::trunk::TlsPolicy;
+use crate::srtp_key::Suite;
+use crate::trunk::{SrtpPolicy, TlsPolicy};
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -40,6 +42,8 @@ pub struct CallOptions {
     pub steps: Vec<Step>,
     pub codecs: Vec<Codec>,
     pub ptime_ms: u32,
+    /// Keys in SDP (RFC 4568); default: preferred where the signalling is TLS, else off.
+    pub srtp: Option<SrtpPolicy>,
     /// Extra headers of the INVITE.
     pub headers: Vec<(String, String)>,
     /// Give up when nobody has answered by then.
@@ -60,6 +64,7 @@ impl CallOptions {
             steps: Vec::new(),
             codecs: vec![Codec::Pcmu, Codec::Pcma],
             ptime_ms: 20,
+            srtp: None,
             headers: Vec::new(),
             answer_timeout: Duration::from_secs(60),
             hangup_after: None,
@@ -73,6 +78,17 @@ fn anybody() -> Vec<Network> {
         Network { addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED), prefix: 0 },
         Network { addr: IpAddr::V6(Ipv6Addr::UNSPECIFIED), prefix: 0 },
     ]
+}
+
+/// What to offer, with fresh keys. Whoever asks for it by name gets it on any transport: this is a test phone.
+fn local_srtp(policy: Option<SrtpPolicy>, transport: Transport) -> Option<LocalSrtp> {
+    let by_transport = if transport == Transport::Tls { SrtpPolicy::Prefer } else { SrtpPolicy::Off };
+    let require = match policy.unwrap_or(by_transport) {
+        SrtpPolicy::Off => return None,
+        SrtpPolicy::Prefer => false,
+        SrtpPolicy::Require => true,
+    };
+    Some(LocalSrtp::new(require, &Suite::ALL, entropy::secret()))
 }
 
 /// Something that happened, with the time since the INVITE.
@@ -120,7 +136,7 @@ pub async fn place_call(
             dtmf: true,
             ptime_ms: options.ptime_ms,
             session_id: seed >> 1,
-            srtp: None,
+            srtp: local_srtp(options.srtp, flow.transport),
         },
         steps: options.steps,
         seed,
