@@ -218,7 +218,7 @@ impl Call {
 
     fn not_taken(&mut self, now: Instant, why: &str, outcome: &'static str) {
         self.whisper_over(now);
-        self.close_leg(Some(normal_clearing()));
+        self.close_leg(now, Some(normal_clearing()));
         self.transfer_failed(now, why, outcome);
     }
 

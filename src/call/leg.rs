@@ -131,7 +131,8 @@ impl Call {
             }
             UaEvent::ReferRequested { session, .. } => self.sip(UaCommand::AnswerRefer { session, status: 603 }),
             UaEvent::Ended { end, .. } => {
-                let Some(leg) = self.leg.take() else { return };
+                let Some(mut leg) = self.leg.take() else { return };
+                self.leg_goodbye = leg.media.as_mut().and_then(|media| media.goodbye(now));
                 self.put(Output::CloseLeg);
                 let end = match end {
                     SessionEnd::Failed { status, .. } if leg.media.is_some() => LegEnd::Broken(status),
@@ -153,7 +154,7 @@ impl Call {
             Some(Ok(params)) => {
                 let seed = self.seed.wrapping_add(0x1e6);
                 let mut media = Media::new(params, &self.policy, leg.source, self.format, seed);
-                media.downlink.start(now);
+                media.start(now, self.wall_clock);
                 let mut limits = LimitClock::new(now, &self.plan.limits);
                 limits.set_receiving(now, media.hears_caller());
                 leg.media = Some(media);
@@ -164,7 +165,7 @@ impl Call {
                 let why = other.and_then(Result::err).map_or("no SDP in the answer".to_owned(), |refusal| refusal.why);
                 self.warn("leg_answer", why);
                 let reason = Reason { protocol: "Q.850".to_owned(), cause: Some(88), text: None };
-                self.close_leg(Some(reason));
+                self.close_leg(now, Some(reason));
                 self.leg_over(now, LegEnd::Refused(488));
             }
         }
@@ -195,11 +196,12 @@ impl Call {
     }
 
     /// BYE or CANCEL, as its state asks, and its port is released.
-    pub(super) fn close_leg(&mut self, reason: Option<Reason>) {
+    pub(super) fn close_leg(&mut self, now: Instant, reason: Option<Reason>) {
         if let Some(Wish::Asked { .. }) = self.leg_wish {
             self.leg_wish = Some(Wish::Dropped);
         }
-        let Some(leg) = self.leg.take() else { return };
+        let Some(mut leg) = self.leg.take() else { return };
+        self.leg_goodbye = leg.media.as_mut().and_then(|media| media.goodbye(now));
         self.sip(UaCommand::Hangup { session: leg.session, reason });
         self.put(Output::CloseLeg);
     }
@@ -250,7 +252,7 @@ impl Call {
             return self.leg_over(now, LegEnd::Refused(503));
         }
         if self.leg.as_ref().and_then(|leg| leg.deadline).is_some_and(|deadline| now >= deadline) {
-            self.close_leg(Some(normal_clearing()));
+            self.close_leg(now, Some(normal_clearing()));
             self.leg_over(now, LegEnd::Refused(408));
         }
     }

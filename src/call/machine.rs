@@ -4,13 +4,12 @@
 //! into one reused buffer.
 
 use super::digits::Digits;
-use super::downlink::Frame;
 use super::farewell::Farewell;
 use super::filler::Filler;
 use super::leg::{Leg, Wish};
 use super::limits::LimitClock;
 use super::link::Socket;
-use super::media::Media;
+use super::media::{Goodbye, Media};
 use super::record::Record;
 use super::segments::Segments;
 use super::silence::SilenceClock;
@@ -22,7 +21,7 @@ use crate::config::dialplan::Dialplan;
 use crate::observe::pii::Pii;
 use crate::realtime::session::Session;
 use crate::realtime::{AudioFormat, Endpoint, Greeting, Intent};
-use crate::rtp::session::Port;
+use crate::rtp::rtcp::WallClock;
 use crate::sip::offer_answer::Negotiation;
 use crate::sip::user_agent::{SessionId, UaCommand};
 use crate::trunk::{CallerInfo, Trunk};
@@ -58,6 +57,7 @@ pub struct Call {
     pub(super) apology: Option<Arc<[i16]>>,
     pub(super) policy: MediaPolicy,
     pub(super) seed: u64,
+    pub(super) wall_clock: WallClock,
     pub(super) endpoint: Endpoint,
     pub(super) ready_timeout: Duration,
     pub(super) format: AudioFormat,
@@ -101,8 +101,11 @@ pub struct Call {
     pub(super) filler: Filler,
     pub(super) record: Option<Record>,
 
-    outputs: VecDeque<Output>,
-    packet: Vec<u8>,
+    /// The last reports (RTCP BYE) of the call's own stream and of the second leg's.
+    pub(super) goodbye: Option<Goodbye>,
+    pub(super) leg_goodbye: Option<Goodbye>,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) packet: Vec<u8>,
 }
 
 impl Call {
@@ -153,6 +156,9 @@ impl Call {
             limits: None,
             filler: Filler::default(),
             record: Some(record),
+            wall_clock: WallClock { at: now, unix_ms: params.unix_ms },
+            goodbye: None,
+            leg_goodbye: None,
             outputs: VecDeque::new(),
             packet: Vec::new(),
         };
@@ -199,7 +205,7 @@ impl Call {
     /// Drain down to `Timeout`; nothing follows `Ended`.
     pub fn poll_output(&mut self, now: Instant) -> Output {
         loop {
-            if let Some(output) = self.outputs.pop_front() {
+            if let Some(output) = self.send_goodbye().or_else(|| self.outputs.pop_front()) {
                 return output;
             }
             if self.is_ended() {
@@ -223,59 +229,6 @@ impl Call {
     /// The datagram of the last `Output::Rtp`, `Output::Rtcp`, `Output::LegRtp` or `Output::LegRtcp`.
     pub fn rtp_bytes(&self) -> &[u8] {
         &self.packet
-    }
-
-    /// One packet, if one is due. `None` when there is none, or when notes must go out first.
-    fn send_packet(&mut self, now: Instant) -> Option<SocketAddr> {
-        let media = self.media.as_mut()?;
-        let target = media.rtp.receiver.target();
-        match media.downlink.poll(now, target.is_some(), &mut self.packet) {
-            Frame::None => return None,
-            Frame::Skipped => {}
-            Frame::Packet(played) => {
-                let ready = media.rtp.protect(&mut self.packet);
-                self.played(now, played);
-                self.advance(now);
-                return target.filter(|_| ready);
-            }
-        }
-        self.advance(now);
-        None
-    }
-
-    /// The same of the second leg.
-    fn send_leg_packet(&mut self, now: Instant) -> Option<SocketAddr> {
-        let media = self.leg.as_mut()?.media.as_mut()?;
-        let target = media.rtp.receiver.target();
-        let sent = match media.downlink.poll(now, target.is_some(), &mut self.packet) {
-            Frame::None => return None,
-            Frame::Skipped => None,
-            Frame::Packet(played) => {
-                let ready = media.rtp.protect(&mut self.packet);
-                self.played(now, played);
-                target.filter(|_| ready)
-            }
-        };
-        self.advance(now);
-        sent
-    }
-
-    /// An RTCP packet of either stream, if one is due.
-    fn send_reports(&mut self, now: Instant) -> Option<Output> {
-        if let Some(media) = &mut self.media
-            && let Some((port, to)) = media.rtp.poll_rtcp(now, media.downlink.sender(), &mut self.packet)
-        {
-            return Some(match port {
-                Port::Rtp => Output::Rtp { to },
-                Port::Rtcp => Output::Rtcp { to },
-            });
-        }
-        let media = self.leg.as_mut()?.media.as_mut()?;
-        let (port, to) = media.rtp.poll_rtcp(now, media.downlink.sender(), &mut self.packet)?;
-        Some(match port {
-            Port::Rtp => Output::LegRtp { to },
-            Port::Rtcp => Output::LegRtcp { to },
-        })
     }
 
     /// Runs everything that is due.
@@ -445,12 +398,13 @@ impl Call {
     /// The call is over, by whomever: everything is told, closed and released, once.
     pub(super) fn over(&mut self, now: Instant, end: CallEnd) {
         let Some(mut record) = self.record.take() else { return };
-        self.close_leg(Some(end.reason()));
+        self.close_leg(now, Some(end.reason()));
         if let Phase::Bridged { since } = self.phase {
             record.cdr.bridged_ms = Some(now.saturating_duration_since(since).as_millis() as u64);
         }
         let mut said = Vec::new();
-        if let Some(media) = &self.media {
+        if let Some(media) = &mut self.media {
+            self.goodbye = media.goodbye(now);
             let downlink = &media.downlink;
             said = self.segments.close(|segment| downlink.heard(segment));
             record.left(media);

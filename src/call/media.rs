@@ -6,11 +6,15 @@ use super::uplink::Uplink;
 use crate::audio::g711::Law;
 use crate::realtime::AudioFormat;
 use crate::rtp::receiver::ReceiverParams;
+use crate::rtp::rtcp::WallClock;
 use crate::rtp::sender::Sender;
-use crate::rtp::session::{RtpSession, SessionParams};
+use crate::rtp::session::{Port, RtpSession, SessionParams};
 use crate::sip::offer_answer::MediaParams;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
+
+/// The last report of a stream, ready for the wire.
+pub(super) type Goodbye = (Port, SocketAddr, Vec<u8>);
 
 /// One stream, from the first agreed offer/answer to the end of the call.
 pub(super) struct Media {
@@ -20,6 +24,8 @@ pub(super) struct Media {
     pub downlink: Downlink,
     policy: MediaPolicy,
     signalling: IpAddr,
+    /// Of CNAME and report intervals.
+    seed: u64,
     /// The session is to hear silence, whatever comes.
     deaf: bool,
     target: Option<SocketAddr>,
@@ -37,6 +43,7 @@ impl Media {
             downlink: Downlink::new(sender, format, &params),
             policy: policy.clone(),
             signalling,
+            seed: scramble(seed.wrapping_add(2)),
             deaf: false,
             target: None,
             params,
@@ -51,6 +58,24 @@ impl Media {
         self.downlink.set_media(&params);
         self.params = params;
         self.uplink.set_muted(self.deaf || !self.hears_caller());
+    }
+
+    /// Frames and reports flow from now on.
+    pub fn start(&mut self, now: Instant, clock: WallClock) {
+        self.downlink.start(now);
+        self.rtp.start_reports(now, clock, self.seed);
+    }
+
+    /// The RTCP packet that is due, in `out`.
+    pub fn report(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<(Port, SocketAddr)> {
+        self.rtp.poll_rtcp(now, self.downlink.sender(), self.downlink.timeout(), out)
+    }
+
+    /// The last one: the stream is over.
+    pub fn goodbye(&mut self, now: Instant) -> Option<Goodbye> {
+        let mut packet = Vec::new();
+        let (port, to) = self.rtp.bye(now, self.downlink.sender(), self.downlink.timeout(), &mut packet)?;
+        Some((port, to, packet))
     }
 
     pub fn set_deaf(&mut self, deaf: bool) {

@@ -5,6 +5,7 @@
 //! | file | concern |
 //! |---|---|
 //! | `machine` | the struct, `handle`, `poll_output`, the timers |
+//! | `packets` | what leaves by the RTP and RTCP ports |
 //! | `link` | the Realtime connection and the session on it |
 //! | `signalling` | SIP events: answer, ACK, re-INVITE, hold, BYE |
 //! | `media` | what offer/answer agreed on, as receiver + uplink + downlink |
@@ -37,6 +38,7 @@ mod link;
 mod machine;
 mod media;
 mod moved;
+mod packets;
 mod record;
 mod relay;
 mod segments;

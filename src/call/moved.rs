@@ -117,11 +117,11 @@ impl Call {
     /// The target answered: its leg is the call's own from now on.
     pub(super) fn move_to_leg(&mut self, now: Instant) {
         let Some(referrer) = self.moving.take() else {
-            return self.close_leg(Some(normal_clearing()));
+            return self.close_leg(now, Some(normal_clearing()));
         };
         self.sip(UaCommand::NotifyRefer { session: referrer, status: 200 });
         if !self.is_talking() {
-            return self.close_leg(Some(normal_clearing()));
+            return self.close_leg(now, Some(normal_clearing()));
         }
         self.interrupt(now);
         let Some(leg) = self.leg.take() else { return };
@@ -134,7 +134,8 @@ impl Call {
         self.answer_due = false;
         self.caller_speaks = false;
         self.established = true;
-        let before = std::mem::replace(&mut self.media, leg.media);
+        let mut before = std::mem::replace(&mut self.media, leg.media);
+        self.leg_goodbye = before.as_mut().and_then(|media| media.goodbye(now));
         if let (Some(before), Some(record)) = (&before, &mut self.record) {
             record.left(before);
         }

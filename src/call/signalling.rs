@@ -90,7 +90,7 @@ impl Call {
     /// Answered, and the stream is agreed on.
     fn media_flows(&mut self, now: Instant) {
         let Some(media) = &mut self.media else { return };
-        media.downlink.start(now);
+        media.start(now, self.wall_clock);
         if self.ready {
             media.uplink.start(now);
         }

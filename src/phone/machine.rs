@@ -9,6 +9,7 @@ use super::tracks::Tracks;
 use crate::audio::g711::Law;
 use crate::audio::pcm::PER_MS_8K;
 use crate::rtp::receiver::{Received, ReceiverParams, SourcePolicy};
+use crate::rtp::rtcp::WallClock;
 use crate::rtp::sender::Sender;
 use crate::rtp::session::{Port, RtpSession, SessionParams};
 use crate::sip::Flow;
@@ -45,8 +46,10 @@ pub struct PhoneConfig {
     pub headers: Vec<(Name, String)>,
     pub media: LocalMedia,
     pub steps: Vec<Step>,
-    /// Seed of SSRC, sequence and timestamp.
+    /// Seed of SSRC, sequence, timestamp and CNAME.
     pub seed: u64,
+    /// Wall clock when the call is placed, Unix ms (NTP time of reports).
+    pub unix_ms: u64,
     /// Hang up this long after the answer, whatever the script does.
     pub hangup_after: Option<Duration>,
 }
@@ -112,6 +115,8 @@ pub struct Phone {
     ua: UserAgent,
     session: SessionId,
     negotiation: Negotiation,
+    seed: u64,
+    wall_clock: WallClock,
     media: Option<MediaParams>,
     rtp: Option<RtpSession>,
     sender: Sender,
@@ -155,6 +160,8 @@ impl Phone {
             ua,
             session,
             negotiation,
+            seed,
+            wall_clock: WallClock { at: now, unix_ms: config.unix_ms },
             media: None,
             rtp: None,
             sender: Sender::new(seed as u32, (seed >> 32) as u16 >> 1, (seed >> 16) as u32),
@@ -225,12 +232,17 @@ impl Phone {
 
     /// The RTCP packet that is due.
     fn report(&mut self, now: Instant) -> Option<PhoneOutput> {
-        let (port, to) = self.rtp.as_mut()?.poll_rtcp(now, &self.sender, &mut self.packet)?;
+        let next = self.pace.as_ref().map(Pace::due);
+        let (port, to) = self.rtp.as_mut()?.poll_rtcp(now, &self.sender, next, &mut self.packet)?;
+        Some(self.report_output(port, to))
+    }
+
+    fn report_output(&self, port: Port, to: SocketAddr) -> PhoneOutput {
         let bytes = self.packet.clone();
-        Some(match port {
+        match port {
             Port::Rtp => PhoneOutput::Rtp { to, bytes },
             Port::Rtcp => PhoneOutput::Rtcp { to, bytes },
-        })
+        }
     }
 
     /// Both tracks as recorded so far.
@@ -303,6 +315,9 @@ impl Phone {
             && let Some(media) = &self.media
         {
             let interval = Duration::from_millis(u64::from(media.ptime_ms));
+            if let Some(rtp) = &mut self.rtp {
+                rtp.start_reports(now, self.wall_clock, self.seed);
+            }
             self.pace = Some(Pace { start: now, frames: 0, interval });
         }
     }
@@ -346,7 +361,12 @@ impl Phone {
     }
 
     fn ended(&mut self, now: Instant, end: SessionEnd) {
-        self.pace = None;
+        let next = self.pace.take().map(|pace| pace.due());
+        let goodbye = self.rtp.as_mut().and_then(|rtp| rtp.bye(now, &self.sender, next, &mut self.packet));
+        if let Some((port, to)) = goodbye {
+            let goodbye = self.report_output(port, to);
+            self.outputs.push_back(goodbye);
+        }
         self.measured.ended(
             now,
             match end {

@@ -140,6 +140,7 @@ pub async fn place_call(
         },
         steps: options.steps,
         seed,
+        unix_ms: clock::unix_ms(),
         hangup_after: options.hangup_after,
     };
     let start = clock::now();

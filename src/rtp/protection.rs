@@ -69,7 +69,6 @@ impl Protection {
         }
     }
 
-    #[allow(dead_code, reason = "nothing sends reports yet")]
     /// Makes an RTCP compound ready for the wire, in the same way.
     pub fn protect_rtcp(&mut self, packet: &mut Vec<u8>) -> bool {
         match &mut self.srtp {

@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::dtmf::{EventPayload, EventReceiver};
+use super::loss::{LossPattern, Losses};
 use super::packet::{self, DropCause, Packet};
 use super::patience::Patience;
 use super::reorder::{Pushed, Reorder, Taken};
 use super::source::{Source, Verdict};
-use super::stats::{Ceiling, Jitter};
+use super::stats::{Ceiling, Jitter, Reception, Sequences};
 use crate::cidr::Network;
 
 /// Who may send us media (requirement RTP-08).
@@ -113,6 +114,8 @@ pub struct Receiver {
     missing: u32,
     last_packet: Option<Instant>,
     jitter: Jitter,
+    sequences: Sequences,
+    losses: Losses,
     ceiling: Ceiling,
     stats: ReceiverStats,
     dropped: [u64; DropCause::ALL.len()],
@@ -136,6 +139,8 @@ impl Receiver {
             missing: 0,
             last_packet: None,
             jitter: Jitter::default(),
+            sequences: Sequences::default(),
+            losses: Losses::default(),
             ceiling: Ceiling::new(),
             stats: ReceiverStats::default(),
             dropped: [0; DropCause::ALL.len()],
@@ -165,6 +170,8 @@ impl Receiver {
             let lost = u32::from(self.reorder.pop(now, self.patience.wait())?);
             self.stats.lost += u64::from(lost);
             self.missing = self.missing.saturating_add(lost);
+            self.losses.lost(lost);
+            self.losses.received();
             let (ssrc, packet) = (self.ssrc.map_or(0, |(ssrc, _)| ssrc), self.reorder.current());
             if Some(packet.payload_type) == self.dtmf {
                 let digit = Self::event(&mut self.events, ssrc, packet.timestamp, packet.marker, &packet.payload);
@@ -202,6 +209,18 @@ impl Receiver {
         let jitter_ms = self.jitter.estimate().as_secs_f32() * 1000.0;
         ReceiverStats { source_changes: self.source.changes(), jitter_ms, ..self.stats }
     }
+    /// The present SSRC as a report has it; `None` before its first packet.
+    pub fn reception(&self) -> Option<Reception> {
+        self.ssrc.and_then(|(ssrc, _)| self.sequences.reception(ssrc, self.jitter.units()))
+    }
+    /// How the losses are spread.
+    pub fn loss_pattern(&self) -> LossPattern {
+        self.losses.pattern()
+    }
+    /// The address whose packets are played, once there is one.
+    pub fn source(&self) -> Option<SocketAddr> {
+        self.source.active()
+    }
     /// Datagrams dropped for `cause`.
     pub fn dropped(&self, cause: DropCause) -> u64 {
         self.dropped[cause as usize]
@@ -232,6 +251,13 @@ impl Receiver {
         self.patience.pass(now);
         let Pushed { taken, lost, overflow, late_by } = self.reorder.push(now, &packet);
         self.stats.lost += lost;
+        self.losses.lost((lost + overflow).min(u64::from(u32::MAX)) as u32);
+        if taken == Taken::Restarted {
+            self.sequences.restart();
+        }
+        if taken != Taken::Probation {
+            self.sequences.packet(packet.sequence);
+        }
         self.stats.overflow += overflow;
         self.missing = self.missing.saturating_add((lost + overflow).min(u64::from(u32::MAX)) as u32);
         if let Some(by) = late_by {
@@ -284,6 +310,7 @@ impl Receiver {
         self.other_ssrc = None;
         self.stats.ssrc_changes = self.stats.ssrc_changes.saturating_add(1);
         self.stats.overflow += self.reorder.restart() as u64;
+        self.sequences.restart();
         self.new_timeline();
         true
     }

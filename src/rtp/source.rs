@@ -104,6 +104,11 @@ impl Source {
         }
     }
 
+    /// The address that is played, as it was on the wire.
+    pub fn active(&self) -> Option<SocketAddr> {
+        self.active.map(|(addr, _)| addr)
+    }
+
     /// How often the source moved.
     pub fn changes(&self) -> u32 {
         self.changes

@@ -1,4 +1,4 @@
-//! Interarrival jitter (RFC 3550 §6.4.1, A.8), and the ceiling on a stream's packet rate.
+//! What reports say of a stream: interarrival jitter (RFC 3550 §6.4.1, A.8), sequence numbers (A.1, A.3); and the ceiling on its packet rate.
 
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,53 @@ impl Jitter {
     }
     pub fn estimate(&self) -> Duration {
         Duration::from_secs_f64(self.estimate / CLOCK_HZ)
+    }
+    /// In timestamp units, as reports have it.
+    pub fn units(&self) -> u32 {
+        self.estimate as u32
+    }
+}
+
+/// What came of one SSRC, as a report needs it (RFC 3550 §6.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reception {
+    pub ssrc: u32,
+    /// First and highest sequence number, cycles in the upper half.
+    pub first: u32,
+    pub highest: u32,
+    /// Packets, late and duplicate ones included.
+    pub received: u32,
+    /// In timestamp units.
+    pub jitter: u32,
+}
+
+/// Sequence numbers of the present SSRC.
+#[derive(Default)]
+pub(super) struct Sequences {
+    /// First and highest one.
+    seen: Option<(u32, u32)>,
+    received: u32,
+}
+
+impl Sequences {
+    pub fn packet(&mut self, sequence: u16) {
+        self.received = self.received.wrapping_add(1);
+        let Some((_, highest)) = &mut self.seen else {
+            self.seen = Some((u32::from(sequence), u32::from(sequence)));
+            return;
+        };
+        let ahead = sequence.wrapping_sub(*highest as u16);
+        if ahead <= i16::MAX as u16 {
+            *highest = highest.wrapping_add(u32::from(ahead));
+        }
+    }
+    /// A new SSRC, or a sequence that was begun anew.
+    pub fn restart(&mut self) {
+        *self = Sequences::default();
+    }
+    pub fn reception(&self, ssrc: u32, jitter: u32) -> Option<Reception> {
+        let (first, highest) = self.seen?;
+        Some(Reception { ssrc, first, highest, received: self.received, jitter })
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) struct Stream {
     pub(super) direction: Direction,
     pub(super) ptime_ms: Option<u32>,
     pub(super) maxptime_ms: Option<u32>,
+    /// RTCP may share RTP's port (RFC 5761).
+    pub(super) rtcp_mux: bool,
     attributes: Vec<(String, String)>,
 }
 
@@ -51,6 +53,17 @@ impl Stream {
     /// Values of an attribute that has some, in order.
     pub(super) fn attributes<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.attributes.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// Port and, if it is not that of the media, address of `a=rtcp` (RFC 3605 §2.1). Port 0 and what cannot be read do not count.
+    pub(super) fn rtcp(&self) -> Option<(u16, Option<IpAddr>)> {
+        let mut fields = self.attributes("rtcp").next()?.split_whitespace();
+        let port = fields.next()?.parse().ok().filter(|port| *port != 0)?;
+        let ip = match fields.nth(2) {
+            None => None,
+            Some(address) => Some(parse_ip(address)?.to_canonical()),
+        };
+        Some((port, ip))
     }
 }
 
@@ -170,6 +183,7 @@ fn session_keys(attributes: &[sdp_types::Attribute]) -> Vec<(String, String)> {
 
 fn stream(media: Media, session_host: Option<&Host>, session: &Level, session_keys: &[(String, String)]) -> Stream {
     let level = Level::read(&media.attributes);
+    let rtcp_mux = media.attributes.iter().any(|a| a.attribute.trim().eq_ignore_ascii_case("rtcp-mux"));
     let mut attributes: Vec<(String, String)> =
         media.attributes.into_iter().filter_map(|a| Some((a.attribute, a.value?))).collect();
     if !attributes.iter().any(|(name, _)| name.eq_ignore_ascii_case(CRYPTO)) {
@@ -185,6 +199,7 @@ fn stream(media: Media, session_host: Option<&Host>, session: &Level, session_ke
         maxptime_ms: level.maxptime_ms.or(session.maxptime_ms),
         kind_as_written: media.media,
         proto: media.proto,
+        rtcp_mux,
         attributes,
     }
 }

@@ -14,11 +14,20 @@ pub(super) struct Audio<'a> {
     pub direction: Direction,
     /// Our keys; none: plain RTP.
     pub crypto: &'a [CryptoLine],
+    /// RTCP shares the port, as the peer offered (RFC 5761 §5.1.1).
+    pub rtcp_mux: bool,
 }
 
 impl Audio<'_> {
-    pub const NONE: Audio<'static> =
-        Audio { codecs: &[], dtmf: None, flash: false, ptime_ms: 20, direction: Direction::Inactive, crypto: &[] };
+    pub const NONE: Audio<'static> = Audio {
+        codecs: &[],
+        dtmf: None,
+        flash: false,
+        ptime_ms: 20,
+        direction: Direction::Inactive,
+        crypto: &[],
+        rtcp_mux: false,
+    };
 
     pub fn line(&self, profile: &str, port: u16) -> Line {
         let mut formats: Vec<String> = self.codecs.iter().map(|(n, _)| n.to_string()).collect();
@@ -32,6 +41,9 @@ impl Audio<'_> {
         attributes.extend(self.crypto.iter().map(|line| (CRYPTO, Some(line.value()))));
         attributes.push(("ptime", Some(self.ptime_ms.to_string())));
         attributes.push((self.direction.attribute(), None));
+        if self.rtcp_mux {
+            attributes.push(("rtcp-mux", None));
+        }
         Line { kind: "audio".to_owned(), port, proto: profile.to_owned(), formats: formats.join(" "), attributes }
     }
 }

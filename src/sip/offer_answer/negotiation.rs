@@ -110,7 +110,8 @@ impl Negotiation {
         let audio_slot = self.slots.iter().position(|slot| matches!(slot, Slot::Audio(_))).unwrap_or_default();
         let keys = OfferedKeys::new(self.local.srtp.as_ref(), self.current.as_ref());
         let ptime_ms = self.local.ptime_ms;
-        let audio = Audio { codecs: &codecs, dtmf, flash: true, ptime_ms, direction, crypto: keys.lines() };
+        let audio =
+            Audio { codecs: &codecs, dtmf, flash: true, ptime_ms, direction, crypto: keys.lines(), rtcp_mux: false };
         let lines = self.lines(&self.slots, &audio, self.local.port);
         self.pending = Some(Offered { codecs, dtmf, direction, audio_slot, keys });
         self.send(lines)
@@ -139,7 +140,15 @@ impl Negotiation {
         // One codec and telephone-event, by the offer's own numbers (SDP-05, SDP-06).
         let codecs = [(taken.send_payload_type, taken.codec)];
         let crypto = taken.secured.as_ref().map_or(&[][..], |secured| std::slice::from_ref(&secured.line));
-        let audio = Audio { codecs: &codecs, dtmf, flash: taken.formats.dtmf_flash, ptime_ms, direction, crypto };
+        let audio = Audio {
+            codecs: &codecs,
+            dtmf,
+            flash: taken.formats.dtmf_flash,
+            ptime_ms,
+            direction,
+            crypto,
+            rtcp_mux: stream.rtcp_mux,
+        };
         let lines = self.lines(&slots, &audio, self.local.port);
         let media = MediaParams {
             remote: taken.remote.addr,
@@ -152,8 +161,8 @@ impl Negotiation {
             ptime_ms,
             direction,
             srtp: taken.secured.as_ref().map(|secured| secured.keys.clone()),
-            rtcp_mux: false,
-            remote_rtcp: taken.remote.addr.map(next_port),
+            rtcp_mux: stream.rtcp_mux,
+            remote_rtcp: taken.remote.addr.and_then(|rtp| remote_rtcp(stream, rtp, stream.rtcp_mux)),
         };
         if let Some(secured) = taken.secured {
             self.local.srtp = Some(secured.local);
@@ -266,8 +275,9 @@ impl Negotiation {
             ptime_ms: packet_length_ms(stream.ptime_ms, stream.maxptime_ms, self.local.ptime_ms),
             direction: offered.direction.and(seen_from_here(stream, remote.held)),
             srtp: agreed.as_ref().map(|agreed| agreed.keys.clone()),
+            // Never offered, so it cannot be answered (RFC 5761 §5.1.1).
             rtcp_mux: false,
-            remote_rtcp: remote.addr.map(next_port),
+            remote_rtcp: remote.addr.and_then(|rtp| remote_rtcp(stream, rtp, false)),
         };
         if let Some(agreed) = agreed {
             self.local.srtp = Some(agreed.local);
@@ -315,9 +325,17 @@ fn seen_from_here(stream: &Stream, held: bool) -> Direction {
     if held { reversed.and(Direction::RecvOnly) } else { reversed }
 }
 
-/// RTCP's port by default (RFC 3550 §11).
-fn next_port(rtp: SocketAddr) -> SocketAddr {
-    SocketAddr::new(rtp.ip(), rtp.port().wrapping_add(1))
+/// Where the peer's RTCP is: with mux at its RTP port, else as `a=rtcp` says, else at the next port (RFC 3550 §11, RFC 3605, RFC 5761).
+fn remote_rtcp(stream: &Stream, rtp: SocketAddr, mux: bool) -> Option<SocketAddr> {
+    if mux {
+        return Some(rtp);
+    }
+    match stream.rtcp() {
+        None => rtp.port().checked_add(1).map(|port| SocketAddr::new(rtp.ip(), port)),
+        // Not an address of one host, or of the other IP version: no reports rather than reports to nowhere.
+        Some((_, Some(ip))) if ip.is_unspecified() || ip.is_multicast() || ip.is_ipv4() != rtp.ip().is_ipv4() => None,
+        Some((port, ip)) => Some(SocketAddr::new(ip.unwrap_or(rtp.ip()), port)),
+    }
 }
 
 /// The slots of a peer's offer, of which at most one is taken (SDP-03), with SRTP or without.

@@ -10,6 +10,7 @@ mod fuzz;
 mod linear;
 mod mutation;
 mod rules;
+mod sdp_rtcp;
 mod sdp_rules;
 mod srtp_rules;
 mod support;
