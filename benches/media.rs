@@ -14,6 +14,7 @@ use voxtrunk::audio::pcm::{FRAME_8K, Rate};
 use voxtrunk::audio::playout::Playout;
 use voxtrunk::audio::resample::{Downsampler, Upsampler};
 use voxtrunk::audio::tone;
+use voxtrunk::codec::Codec;
 use voxtrunk::net::clock;
 use voxtrunk::rtp::packet::{self, Packet};
 use voxtrunk::rtp::receiver::{Received, Receiver, ReceiverParams, SourcePolicy};
@@ -25,12 +26,12 @@ fn up(criterion: &mut Criterion) {
         policy: SourcePolicy::Strict,
         sdp_remote: Some(peer),
         allowed: vec![],
-        audio_payload_types: vec![0, 8],
+        audio_payload_types: vec![(0, Codec::Pcmu), (8, Codec::Pcma)],
         dtmf_payload_type: Some(101),
         comfort_noise: Some(13),
         reorder_wait: Duration::from_millis(60),
     });
-    let (mut concealer, mut upsampler) = (Concealer::new(), Upsampler::new(Rate::Hz8000));
+    let (mut concealer, mut upsampler) = (Concealer::new(Rate::Hz8000), Upsampler::new(Rate::Hz8000));
     let (mut datagram, mut narrow, mut wide) = (Vec::new(), Vec::new(), Vec::new());
     let mut codes = Vec::new();
     Law::Mu.encode(&tone::voice(20, 1), &mut codes);
@@ -67,7 +68,7 @@ fn up(criterion: &mut Criterion) {
 fn down(criterion: &mut Criterion) {
     let wide: Vec<i16> = tone::voice(20, 2).into_iter().flat_map(|sample| [sample; 3]).collect();
     let (mut downsampler, mut playout, mut sender) =
-        (Downsampler::new(Rate::Hz8000), Playout::new(), Sender::new(1, 2, 3));
+        (Downsampler::new(Rate::Hz8000), Playout::new(Rate::Hz8000), Sender::new(1, 2, 3));
     let (mut narrow, mut codes, mut datagram) = (Vec::new(), Vec::new(), Vec::new());
     let mut frame = [0; FRAME_8K];
     criterion.bench_function("down: 24 kHz to datagram", |b| {
@@ -122,7 +123,7 @@ fn parts(criterion: &mut Criterion) {
             black_box(&out);
         });
     });
-    let mut concealer = Concealer::new();
+    let mut concealer = Concealer::new(Rate::Hz8000);
     criterion.bench_function("conceal: a lost frame, then a good one", |b| {
         b.iter(|| {
             out.clear();

@@ -6,11 +6,12 @@
 //! |---|---|---|
 //! | [`sip`] | pure | messages, transactions, dialogs, offer/answer, one `UserAgent` for both roles |
 //! | [`rtp`] | pure | packets, source policy, reorder, RFC 4733 both ways, sender |
-//! | [`audio`] | pure | G.711, 8 k ↔ 24 k, concealment, play-out queue with the heard-ledger, WAV |
+//! | [`audio`] | pure | codecs, the line's rate ↔ 24 k, concealment, play-out queue with the heard-ledger, WAV |
 //! | [`realtime`] | pure | neutral intents and agent events over the `ga` and `preview` dialects |
 //! | [`tools`] | pure + I/O | what the model may do: policy (pure) and one file a kind |
 //! | [`call`] | pure | joins the four above into one call |
 //! | [`cidr`] | pure | IP networks, for the settings and for the protocol code |
+//! | [`codec`] | pure | audio codecs: names, clocks, rates; known to `sip`, `rtp` and `audio` |
 //! | [`config`] | policy | settings, dialplan files, the book of numbers, secrets |
 //! | [`net`] | I/O | the only place with sockets and the clock |
 //! | [`server`] | tasks | the only place that spawns: signalling, media workers, admission, shutdown |
@@ -28,6 +29,7 @@ pub mod base64;
 pub mod call;
 pub mod cidr;
 pub mod cli;
+pub mod codec;
 pub mod config;
 pub mod net;
 pub mod observe;

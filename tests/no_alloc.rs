@@ -15,6 +15,7 @@ use voxtrunk::audio::pcm::{FRAME_8K, FRAME_24K, Rate};
 use voxtrunk::audio::playout::Playout;
 use voxtrunk::audio::resample::{Downsampler, Upsampler};
 use voxtrunk::audio::tone;
+use voxtrunk::codec::Codec;
 use voxtrunk::net::clock;
 use voxtrunk::rtp::receiver::{Received, Receiver, ReceiverParams, SourcePolicy};
 use voxtrunk::rtp::sender::Sender;
@@ -70,7 +71,7 @@ fn receiver() -> Receiver {
         policy: SourcePolicy::Latch,
         sdp_remote: Some(peer()),
         allowed: vec![],
-        audio_payload_types: vec![0],
+        audio_payload_types: vec![(0, Codec::Pcmu)],
         dtmf_payload_type: Some(101),
         comfort_noise: Some(13),
         reorder_wait: Duration::from_millis(60),
@@ -88,7 +89,7 @@ fn the_counter_counts() {
 #[test]
 fn caller_to_model_allocates_nothing_per_packet() {
     let mut sender = Sender::new(1, 65_000, 7);
-    sender.set_format(0, Some(101), FRAME_8K as u32);
+    sender.set_format(Codec::Pcmu, 0, Some(101), 20);
     let mut datagrams: Vec<Vec<u8>> = Vec::new();
     for n in 0..4000 {
         if n % 200 == 0 {
@@ -116,7 +117,8 @@ fn caller_to_model_allocates_nothing_per_packet() {
         datagrams.insert(at, copy);
     }
 
-    let (mut receiver, mut concealer, mut upsampler) = (receiver(), Concealer::new(), Upsampler::new(Rate::Hz8000));
+    let (mut receiver, mut concealer, mut upsampler) =
+        (receiver(), Concealer::new(Rate::Hz8000), Upsampler::new(Rate::Hz8000));
     let (mut narrow, mut wide) = (Vec::new(), Vec::new());
     let mut now = clock::now();
     let (mut frames, mut digits, mut lost) = (0u32, 0u32, 0u32);
@@ -155,8 +157,8 @@ fn caller_to_model_allocates_nothing_per_packet() {
 fn model_to_caller_allocates_nothing_per_packet() {
     let speech: Vec<i16> = tone::voice(400, 1).into_iter().flat_map(|sample| [sample; 3]).collect();
     let (mut downsampler, mut playout, mut sender) =
-        (Downsampler::new(Rate::Hz8000), Playout::new(), Sender::new(1, 2, 3));
-    sender.set_format(8, Some(101), FRAME_8K as u32);
+        (Downsampler::new(Rate::Hz8000), Playout::new(Rate::Hz8000), Sender::new(1, 2, 3));
+    sender.set_format(Codec::Pcma, 8, Some(101), 20);
     let (mut narrow, mut codes, mut packet) = (Vec::new(), Vec::new(), Vec::new());
     let mut frame = [0; FRAME_8K];
     let (mut packets, mut spoken) = (0u64, 0usize);

@@ -1,9 +1,11 @@
-//! Audio, pure: G.711, 8 k ↔ 24 k, concealment, the play-out queue with its ledger, tones, WAV.
+//! Audio, pure: codecs, the line's rate ↔ 24 k, concealment, the play-out queue with its ledger, tones, WAV.
 //!
 //! Samples are `i16`, mono. No allocation per frame in steady state. `quality` judges a recording against what was played.
 
+pub mod codec;
 pub mod conceal;
 pub mod g711;
+pub mod line;
 pub mod pcm;
 pub mod playout;
 pub mod quality;

@@ -1,6 +1,6 @@
 //! The play-out queue of the agent's voice and the ledger of what was really sent (invariant 6: heard means sent).
 //!
-//! In: 8 kHz audio of one segment after the other, faster than real time. Out: one frame per packet interval.
+//! In: audio of one segment after the other at the line's rate, faster than real time. Out: one frame per packet interval.
 //! The ledger counts, per segment, samples received and samples sent; barge-in, transcripts and "goodbye finished" read it.
 //!
 //! Segments play in the order of their first push. One that is still open but has nothing left keeps its turn for 500 ms,
@@ -10,7 +10,8 @@
 
 use std::collections::VecDeque;
 
-use super::pcm::{FRAME_8K, PER_MS_8K, TELEPHONE_HZ};
+use super::pcm::Rate;
+use super::resample;
 
 /// A segment of agent speech. The engine's number, never a provider id.
 pub type Segment = u64;
@@ -38,14 +39,16 @@ pub struct Heard {
     pub received_ms: u32,
 }
 
-/// Longest queue, in samples: 180 s.
-const MAX_QUEUED: usize = 180 * TELEPHONE_HZ as usize;
+/// Longest queue.
+const MAX_QUEUED_MS: usize = 180_000;
 /// Ledger entries kept, live ones and old ones together.
 const MAX_SEGMENTS: usize = 64;
-/// Silence an open segment without audio may keep the next one waiting: 500 ms.
-const MAX_WAIT: usize = 500 * PER_MS_8K;
-/// A segment's buffer above this capacity (8 s) shrinks before reuse, so that one long reply does not hold memory for the whole call.
-const SPARE_CAPACITY: usize = 8 * TELEPHONE_HZ as usize;
+/// Silence an open segment without audio may keep the next one waiting.
+const MAX_WAIT_MS: usize = 500;
+/// A segment's buffer above this capacity (8 s at 8 kHz) shrinks before reuse, so that one long reply does not hold memory for the whole call.
+const SPARE_CAPACITY: usize = 64_000;
+/// Longest frame: 60 ms.
+const MAX_FRAME_MS: usize = 60;
 /// Buffers kept for reuse: the playing segment's and the next one's.
 const MAX_SPARE: usize = 2;
 
@@ -68,8 +71,8 @@ struct Entry {
 }
 
 impl Entry {
-    fn heard(&self) -> Heard {
-        let ms = |samples: usize| (samples / PER_MS_8K) as u32;
+    fn heard(&self, rate: Rate) -> Heard {
+        let ms = |samples: usize| (samples / rate.per_ms()) as u32;
         Heard { segment: self.segment, heard_ms: ms(self.sent), received_ms: ms(self.received) }
     }
 }
@@ -86,6 +89,7 @@ struct LastFrame {
 
 /// The queue. Bounded to 180 s of audio; what does not fit is refused and counted.
 pub struct Playout {
+    rate: Rate,
     /// In the order of their first push or end.
     ledger: VecDeque<Entry>,
     /// Segments that are not closed, in the order they play.
@@ -101,23 +105,52 @@ pub struct Playout {
 }
 
 impl Playout {
-    #[allow(clippy::new_without_default)]
-    pub fn new() -> Playout {
+    pub fn new(rate: Rate) -> Playout {
         Playout {
+            rate,
             ledger: VecDeque::with_capacity(MAX_SEGMENTS),
             order: VecDeque::with_capacity(MAX_SEGMENTS),
             finished: VecDeque::with_capacity(MAX_SEGMENTS),
             queued: 0,
             refused: 0,
             waited: 0,
-            last: LastFrame { samples: Vec::with_capacity(3 * FRAME_8K), ..LastFrame::default() },
+            last: LastFrame { samples: Vec::with_capacity(rate.samples(MAX_FRAME_MS)), ..LastFrame::default() },
             spare: Vec::with_capacity(MAX_SPARE),
         }
     }
 
+    /// Goes on at another rate: what waits is converted, and the ledger counts on in the new samples. Allocates; between two frames,
+    /// after which there is nothing to [`Self::unsend`].
+    pub fn set_rate(&mut self, rate: Rate) {
+        if rate == self.rate {
+            return;
+        }
+        let scaled = |samples: usize| samples * rate.per_ms() / self.rate.per_ms();
+        // The end of the last frame before what follows it, so that the filter does not begin with a step.
+        let mut before = Some(std::mem::take(&mut self.last.samples));
+        for entry in &mut self.ledger {
+            let (waits, unsent) = (entry.queued.len(), entry.received - entry.sent);
+            entry.sent = scaled(entry.sent);
+            if waits > 0 {
+                let mut samples = before.take().unwrap_or_default();
+                let lead = scaled(samples.len());
+                samples.extend(&entry.queued);
+                let converted = resample::convert(&samples, self.rate.hz(), rate.hz()).unwrap_or_default();
+                entry.queued.clear();
+                entry.queued.extend(converted.get(lead..).unwrap_or_default());
+            }
+            // Flushed before it was sent: never queued any more, but received.
+            entry.received = entry.sent + if waits > 0 { entry.queued.len() } else { scaled(unsent) };
+        }
+        self.queued = self.ledger.iter().map(|entry| entry.queued.len()).sum();
+        self.waited = scaled(self.waited);
+        self.last = LastFrame { samples: Vec::with_capacity(rate.samples(MAX_FRAME_MS)), ..LastFrame::default() };
+        self.rate = rate;
+    }
+
     /// Queues audio of a segment; segments play in the order of their first push. Returns the samples that were taken.
     pub fn push(&mut self, segment: Segment, samples: &[i16]) -> usize {
-        let taken = samples.len().min(MAX_QUEUED.saturating_sub(self.queued));
+        let taken = samples.len().min(self.rate.samples(MAX_QUEUED_MS).saturating_sub(self.queued));
         let taken = match self.open(segment) {
             Some(entry) if entry.state == State::Open => {
                 entry.queued.extend(&samples[..taken]);
@@ -232,9 +265,10 @@ impl Playout {
     /// An open segment counts as cut even if all that came of it was played.
     pub fn flush(&mut self) -> Vec<Heard> {
         let mut cut = Vec::with_capacity(self.order.len());
+        let rate = self.rate;
         while let Some(entry) = self.front() {
             if entry.state == State::Open || !entry.queued.is_empty() {
-                cut.push(entry.heard());
+                cut.push(entry.heard(rate));
                 entry.state = State::Closed;
                 let buffer = std::mem::take(&mut entry.queued);
                 self.recycle(buffer);
@@ -256,11 +290,11 @@ impl Playout {
     }
     /// Milliseconds of speech waiting.
     pub fn queued_ms(&self) -> u32 {
-        (self.queued / PER_MS_8K) as u32
+        (self.queued / self.rate.per_ms()) as u32
     }
     /// Ledger entry of a segment that is playing or was (the last 32 are kept).
     pub fn heard(&self, segment: Segment) -> Option<Heard> {
-        self.position(segment).map(|position| self.ledger[position].heard())
+        self.position(segment).map(|position| self.ledger[position].heard(self.rate))
     }
     /// Samples that [`Self::push`] did not take: over the bound, or of a segment that was ended, flushed or refused.
     pub fn refused_samples(&self) -> u64 {
@@ -332,7 +366,7 @@ impl Playout {
             Some(entry) if others && entry.queued.is_empty() && entry.state == State::Open => self.waited += silence,
             _ => self.waited = 0,
         }
-        if self.waited >= MAX_WAIT {
+        if self.waited >= self.rate.samples(MAX_WAIT_MS) {
             self.waited = 0;
             self.order.rotate_left(1);
         }

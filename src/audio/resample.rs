@@ -176,19 +176,35 @@ fn to_i16(sample: f32) -> i16 {
 /// The line's rate → 24 k. Takes any number of samples; what does not fill a 5 ms block waits for the next call.
 /// A sample comes out 2.5 ms after the one that went in at the same position (at once when the line has 24 kHz).
 pub struct Upsampler {
+    line: Rate,
     /// `None`: the rates are the same.
     blocks: Option<Blocks>,
 }
 
 impl Upsampler {
     pub fn new(line: Rate) -> Upsampler {
-        Upsampler { blocks: Way::up(line).map(Blocks::new) }
+        Upsampler { line, blocks: Way::up(line).map(Blocks::new) }
+    }
+    pub fn line(&self) -> Rate {
+        self.line
+    }
+    /// Samples that wait for their block.
+    pub fn waiting(&self) -> usize {
+        self.blocks.as_ref().map_or(0, |blocks| blocks.held.len() - blocks.block)
     }
     /// Appends as much time as `input` has (at 8 kHz three samples for one), less what waits (< 5 ms).
     pub fn process(&mut self, input: &[i16], out: &mut Vec<i16>) {
         match &mut self.blocks {
             Some(blocks) => blocks.push(input, out),
             None => out.extend_from_slice(input),
+        }
+    }
+    /// Appends what waits and what is in the filter, and then silence (10 ms in all); the next sample begins a new stream.
+    pub fn flush(&mut self, out: &mut Vec<i16>) {
+        if let Some(blocks) = &mut self.blocks {
+            blocks.push_silence(out);
+            blocks.push_silence(out);
+            blocks.reset();
         }
     }
     /// Forgets everything (a new stream).

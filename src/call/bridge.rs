@@ -128,8 +128,8 @@ fn forward(now: Instant, from: &mut Media, to: &mut Downlink) -> Vec<char> {
     while let Some(received) = rtp.receiver.poll(now) {
         match received {
             Received::Audio { payload_type, payload, lost_before, .. } if hears => {
-                if let Some(law) = Media::law_of(params, payload_type) {
-                    to.relay(law, payload, lost_before);
+                if let Some(codec) = Media::codec_of(params, payload_type) {
+                    to.relay(codec, payload, lost_before);
                 }
             }
             Received::Digit { event, .. } => keys.extend(key_of_event(event)),

@@ -6,13 +6,17 @@
 
 use super::filler::Tone;
 use super::relay::Relay;
+use super::uplink::session_rate;
+use crate::audio::codec::Encoder;
 use crate::audio::g711::Law;
-use crate::audio::pcm::{PER_MS_8K, Rate};
+use crate::audio::line::ToLine;
+use crate::audio::pcm::TELEPHONE_HZ;
 use crate::audio::playout::{Heard, Played, Playout};
-use crate::audio::resample::Downsampler;
+use crate::audio::resample;
+use crate::codec::Codec;
 use crate::realtime::AudioFormat;
 use crate::rtp::sender::Sender;
-use crate::sip::offer_answer::{Codec, MediaParams};
+use crate::sip::offer_answer::MediaParams;
 use std::time::{Duration, Instant};
 
 /// What one poll gave.
@@ -26,33 +30,27 @@ pub(super) enum Frame {
     Packet(Played),
 }
 
-pub(super) fn law(codec: Codec) -> Law {
-    match codec {
-        Codec::Pcmu => Law::Mu,
-        Codec::Pcma => Law::A,
-    }
-}
-
 /// See the module's map.
 pub(super) struct Downlink {
     sender: Sender,
     playout: Playout,
-    downsampler: Downsampler,
+    to_line: ToLine,
     format: AudioFormat,
-    law: Law,
-    frame_samples: usize,
+    encoder: Encoder,
+    ptime_ms: u32,
     sends: bool,
     next: Option<Instant>,
     repeats_due: bool,
-    /// The segment in the downsampler, and the first half of a sample split between deltas.
+    /// The segment in `to_line`, and the first half of a sample split between deltas.
     current: Option<u64>,
     half: Option<u8>,
     tone: Option<Tone>,
     /// Frames come from the other leg.
     relay: Option<Box<Relay>>,
     last_speech: Option<Instant>,
-    wide: Vec<i16>,
-    narrow: Vec<i16>,
+    /// Samples at the session's rate, and at the line's.
+    session: Vec<i16>,
+    line: Vec<i16>,
     frame: Vec<i16>,
     payload: Vec<u8>,
 }
@@ -61,11 +59,11 @@ impl Downlink {
     pub fn new(sender: Sender, format: AudioFormat, media: &MediaParams) -> Downlink {
         let mut downlink = Downlink {
             sender,
-            playout: Playout::new(),
-            downsampler: Downsampler::new(Rate::Hz8000),
+            playout: Playout::new(media.codec.rate()),
+            to_line: ToLine::new(session_rate(format), media.codec.rate()),
             format,
-            law: law(media.codec),
-            frame_samples: 0,
+            encoder: Encoder::new(media.codec),
+            ptime_ms: 0,
             sends: false,
             next: None,
             repeats_due: false,
@@ -74,8 +72,8 @@ impl Downlink {
             tone: None,
             relay: None,
             last_speech: None,
-            wide: Vec::new(),
-            narrow: Vec::new(),
+            session: Vec::new(),
+            line: Vec::new(),
             frame: Vec::new(),
             payload: Vec::new(),
         };
@@ -85,11 +83,19 @@ impl Downlink {
 
     /// What the last offer/answer says.
     pub fn set_media(&mut self, media: &MediaParams) {
-        let ptime_ms = media.ptime_ms.clamp(10, 60);
-        self.law = law(media.codec);
-        self.frame_samples = ptime_ms as usize * PER_MS_8K;
+        if media.codec != self.encoder.codec() {
+            let rate = media.codec.rate();
+            self.encoder = Encoder::new(media.codec);
+            self.to_line.set_line(rate);
+            self.playout.set_rate(rate);
+            self.tone = self.tone.take().map(|_| Tone::new(rate));
+            if let Some(relay) = &mut self.relay {
+                relay.set_rate(rate);
+            }
+        }
+        self.ptime_ms = media.ptime_ms.clamp(10, 60);
         self.sends = media.direction.sends();
-        self.sender.set_format(media.send_payload_type, media.dtmf_send, self.frame_samples as u32);
+        self.sender.set_format(media.codec, media.send_payload_type, media.dtmf_send, self.ptime_ms);
     }
 
     /// Frames flow from now on.
@@ -98,7 +104,7 @@ impl Downlink {
     }
 
     pub fn ptime(&self) -> Duration {
-        Duration::from_micros(self.frame_samples as u64 * 125)
+        Duration::from_millis(u64::from(self.ptime_ms))
     }
     pub fn timeout(&self) -> Option<Instant> {
         self.next
@@ -132,59 +138,64 @@ impl Downlink {
     }
     /// Soft tone in place of silence, or none.
     pub fn set_tone(&mut self, on: bool) {
-        self.tone = if on { self.tone.take().or_else(|| Some(Tone::default())) } else { None };
+        self.tone = if on { self.tone.take().or_else(|| Some(Tone::new(self.encoder.rate()))) } else { None };
     }
 
     /// From now on the other leg is heard here, and no agent.
     pub fn bridge(&mut self) {
         self.flush();
         self.tone = None;
-        self.relay.get_or_insert_with(|| Box::new(Relay::new()));
+        let rate = self.encoder.rate();
+        self.relay.get_or_insert_with(|| Box::new(Relay::new(rate)));
     }
 
     /// Audio of the other leg.
-    pub fn relay(&mut self, law: Law, payload: &[u8], lost_before: u32) {
+    pub fn relay(&mut self, codec: Codec, payload: &[u8], lost_before: u32) {
         if let Some(relay) = &mut self.relay {
-            relay.push(law, payload, lost_before);
+            relay.push(codec, payload, lost_before);
         }
     }
 
     /// Audio of a segment in the session's format. `false`: the queue is full and the rest was refused.
     pub fn push(&mut self, segment: u64, audio: &[u8]) -> bool {
         if self.current != Some(segment) {
-            self.flush_downsampler();
+            self.flush_segment();
             self.current = Some(segment);
         }
-        self.narrow.clear();
+        self.session.clear();
         match self.format {
-            AudioFormat::Pcm24k => {
-                self.widen(audio);
-                self.downsampler.process(&self.wide, &mut self.narrow);
-            }
-            AudioFormat::Pcmu => Law::Mu.decode(audio, &mut self.narrow),
-            AudioFormat::Pcma => Law::A.decode(audio, &mut self.narrow),
+            AudioFormat::Pcm24k => self.join(audio),
+            AudioFormat::Pcmu => Law::Mu.decode(audio, &mut self.session),
+            AudioFormat::Pcma => Law::A.decode(audio, &mut self.session),
         }
-        self.playout.push(segment, &self.narrow) == self.narrow.len()
+        self.line.clear();
+        self.to_line.process(&self.session, &mut self.line);
+        self.playout.push(segment, &self.line) == self.line.len()
     }
 
     /// Audio of our own (apology), 8 kHz, whole.
     pub fn push_clip(&mut self, segment: u64, clip: &[i16]) {
-        self.flush_downsampler();
-        self.playout.push(segment, clip);
+        self.flush_segment();
+        let hz = self.encoder.rate().hz();
+        if hz == TELEPHONE_HZ {
+            self.playout.push(segment, clip);
+        } else if let Some(clip) = resample::convert(clip, TELEPHONE_HZ, hz) {
+            self.playout.push(segment, &clip);
+        }
         self.playout.end(segment);
     }
 
     /// The segment has no more audio.
     pub fn end(&mut self, segment: u64) {
         if self.current == Some(segment) {
-            self.flush_downsampler();
+            self.flush_segment();
         }
         self.playout.end(segment);
     }
 
     /// Drops all that waits; what was heard of each segment that was cut.
     pub fn flush(&mut self) -> Vec<Heard> {
-        self.downsampler.reset();
+        self.to_line.reset();
         (self.current, self.half) = (None, None);
         self.playout.flush()
     }
@@ -201,22 +212,22 @@ impl Downlink {
         let ptime = self.ptime();
         let missed = (now.duration_since(due).as_micros() / ptime.as_micros().max(1)).min(u128::from(u32::MAX)) as u32;
         if missed > 0 {
-            self.sender.skip(missed.saturating_mul(self.frame_samples as u32));
+            self.sender.skip(missed);
         }
         self.next = Some(due + ptime * missed + ptime);
         if !self.sends || !has_target {
-            self.sender.skip(self.frame_samples as u32);
+            self.sender.skip(1);
             return Frame::Skipped;
         }
         Frame::Packet(self.packet(now, out))
     }
 
     fn packet(&mut self, now: Instant, out: &mut Vec<u8>) -> Played {
-        self.frame.resize(self.frame_samples, 0);
+        self.frame.resize(self.encoder.rate().samples(self.ptime_ms as usize), 0);
         if let Some(relay) = &mut self.relay {
             relay.fill(&mut self.frame);
             self.payload.clear();
-            self.law.encode(&self.frame, &mut self.payload);
+            self.encoder.encode(&self.frame, &mut self.payload);
             self.repeats_due = !self.sender.frame(&self.payload, out);
             return Played::default();
         }
@@ -225,7 +236,7 @@ impl Downlink {
             tone.fill(&mut self.frame);
         }
         self.payload.clear();
-        self.law.encode(&self.frame, &mut self.payload);
+        self.encoder.encode(&self.frame, &mut self.payload);
         if !self.sender.frame(&self.payload, out) {
             self.playout.unsend();
             self.repeats_due = true;
@@ -237,22 +248,19 @@ impl Downlink {
         played
     }
 
-    fn flush_downsampler(&mut self) {
+    fn flush_segment(&mut self) {
         self.half = None;
         let Some(segment) = self.current.take() else { return };
-        if self.format == AudioFormat::Pcm24k {
-            self.narrow.clear();
-            self.downsampler.flush(&mut self.narrow);
-            self.playout.push(segment, &self.narrow);
-        }
+        self.line.clear();
+        self.to_line.flush(&mut self.line);
+        self.playout.push(segment, &self.line);
     }
 
-    /// Little-endian bytes → `wide`; a delta may split anywhere, also within a sample.
-    fn widen(&mut self, audio: &[u8]) {
-        self.wide.clear();
+    /// Little-endian bytes → `session`; a delta may split anywhere, also within a sample.
+    fn join(&mut self, audio: &[u8]) {
         let mut audio = audio;
         if let (Some(low), Some((high, rest))) = (self.half, audio.split_first()) {
-            self.wide.push(i16::from_le_bytes([low, *high]));
+            self.session.push(i16::from_le_bytes([low, *high]));
             self.half = None;
             audio = rest;
         }
@@ -260,7 +268,7 @@ impl Downlink {
         if let [low] = rest {
             self.half = Some(*low);
         }
-        self.wide.extend(pairs.iter().map(|pair| i16::from_le_bytes(*pair)));
+        self.session.extend(pairs.iter().map(|pair| i16::from_le_bytes(*pair)));
     }
 }
 

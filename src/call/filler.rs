@@ -2,15 +2,16 @@
 //!
 //! The clock starts when the caller's turn ended, a tool runs or a greeting was asked for; agent speech stops it.
 
+use crate::audio::pcm::Rate;
 use std::time::{Duration, Instant};
 
 /// Silence before the tone.
 const PATIENCE: Duration = Duration::from_millis(1_700);
 /// An answer that has not come by then is not coming: the caller speaks again, or the silence clock does.
 const GIVE_UP: Duration = Duration::from_secs(60);
-/// One blip and the pause after it, samples at 8 kHz.
-const BLIP: usize = 1_200;
-const PERIOD: usize = 12_000;
+/// One blip and the pause after it.
+const BLIP_MS: usize = 150;
+const PERIOD_MS: usize = 1_500;
 /// Peak, about -30 dBFS.
 const PEAK: i32 = 1_000;
 
@@ -34,26 +35,32 @@ impl Filler {
 }
 
 /// A short triangle at 400 Hz, again and again.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Tone {
+    rate: Rate,
     position: usize,
 }
 
 impl Tone {
+    pub fn new(rate: Rate) -> Tone {
+        Tone { rate, position: 0 }
+    }
     pub fn fill(&mut self, frame: &mut [i16]) {
         for sample in frame {
-            *sample = if self.position < BLIP { blip(self.position) } else { 0 };
-            self.position = (self.position + 1) % PERIOD;
+            *sample = if self.position < self.rate.samples(BLIP_MS) { self.blip() } else { 0 };
+            self.position = (self.position + 1) % self.rate.samples(PERIOD_MS);
         }
     }
-}
 
-fn blip(position: usize) -> i16 {
-    // 20 samples a period; 10 ms ramps at both ends, so that nothing clicks.
-    let phase = (position % 20) as i32;
-    let triangle = if phase < 10 { phase * 2 - 9 } else { 29 - phase * 2 };
-    let ramp = position.min(BLIP - 1 - position).min(80) as i32;
-    (triangle * PEAK / 9 * ramp / 80) as i16
+    fn blip(&self) -> i16 {
+        // Half a period is 1.25 ms; 10 ms ramps at both ends, so that nothing clicks.
+        let half = (self.rate.samples(10) / 8) as i32;
+        let phase = self.position as i32 % (2 * half);
+        let triangle = if phase < half { phase * 2 - (half - 1) } else { 3 * half - 1 - phase * 2 };
+        let (ends, ramp) = (self.rate.samples(BLIP_MS) - 1 - self.position, self.rate.samples(10));
+        let level = self.position.min(ends).min(ramp) as i32;
+        (triangle * PEAK / (half - 1) * level / ramp as i32) as i16
+    }
 }
 
 #[cfg(test)]
@@ -77,10 +84,16 @@ mod tests {
 
     #[test]
     fn tone_is_soft_and_pauses() {
-        let mut samples = vec![1i16; PERIOD];
-        Tone::default().fill(&mut samples);
-        assert!(samples.iter().all(|s| i32::from(s.unsigned_abs()) <= PEAK));
-        assert!(samples[..BLIP].iter().any(|s| s.unsigned_abs() > 800));
-        assert!(samples[BLIP..].iter().all(|s| *s == 0));
+        for rate in [Rate::Hz8000, Rate::Hz16000, Rate::Hz24000] {
+            let mut samples = vec![1i16; rate.samples(PERIOD_MS)];
+            Tone::new(rate).fill(&mut samples);
+            let (tone, pause) = samples.split_at(rate.samples(BLIP_MS));
+            assert!(tone.iter().all(|s| i32::from(s.unsigned_abs()) <= PEAK));
+            assert!(tone.iter().any(|s| s.unsigned_abs() > 800));
+            assert!(pause.iter().all(|s| *s == 0));
+            // 400 Hz: it crosses zero 800 times a second.
+            let crossings = tone.windows(2).filter(|pair| (pair[0] < 0) != (pair[1] < 0)).count();
+            assert!((110..=125).contains(&crossings), "{rate:?}: {crossings}");
+        }
     }
 }

@@ -317,8 +317,8 @@ impl Call {
             use crate::rtp::receiver::Received;
             match received {
                 Received::Audio { payload_type, payload, lost_before, .. } => {
-                    if let Some(law) = Media::law_of(params, payload_type) {
-                        uplink.audio(now, law, payload, lost_before, &mut append);
+                    if let Some(codec) = Media::codec_of(params, payload_type) {
+                        uplink.audio(now, codec, payload, lost_before, &mut append);
                     }
                 }
                 Received::Digit { event, .. } => keys.extend(super::digits::key_of_event(event)),

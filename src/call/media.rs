@@ -1,9 +1,9 @@
 //! What offer/answer agreed on, set to work: receiver, uplink and downlink of one stream.
 
 use super::MediaPolicy;
-use super::downlink::{Downlink, law};
+use super::downlink::Downlink;
 use super::uplink::Uplink;
-use crate::audio::g711::Law;
+use crate::codec::Codec;
 use crate::realtime::AudioFormat;
 use crate::rtp::receiver::ReceiverParams;
 use crate::rtp::rtcp::WallClock;
@@ -39,7 +39,7 @@ impl Media {
         let sender = Sender::new(a as u32, (a >> 32) as u16 >> 1, b as u32);
         let mut media = Media {
             rtp: RtpSession::new(session_params(&params, policy, signalling)),
-            uplink: Uplink::new(format, policy.append_ms, policy.reorder_wait),
+            uplink: Uplink::new(format, params.codec.rate(), policy.append_ms, policy.reorder_wait),
             downlink: Downlink::new(sender, format, &params),
             policy: policy.clone(),
             signalling,
@@ -98,9 +98,9 @@ impl Media {
         !self.is_hold() && self.params.direction.receives()
     }
 
-    /// The law of a payload type the peer may use.
-    pub fn law_of(params: &MediaParams, payload_type: u8) -> Option<Law> {
-        params.receive.iter().find(|(pt, _)| *pt == payload_type).map(|(_, codec)| law(*codec))
+    /// The codec of a payload type the peer may use.
+    pub fn codec_of(params: &MediaParams, payload_type: u8) -> Option<Codec> {
+        params.receive.iter().find(|(pt, _)| *pt == payload_type).map(|(_, codec)| *codec)
     }
 
     /// The target, if it has moved since the last look.
@@ -125,7 +125,7 @@ fn session_params(params: &MediaParams, policy: &MediaPolicy, signalling: IpAddr
         policy: policy.source,
         sdp_remote: params.remote,
         allowed,
-        audio_payload_types: params.receive.iter().map(|(pt, _)| *pt).collect(),
+        audio_payload_types: params.receive.clone(),
         dtmf_payload_type: params.dtmf_receive,
         comfort_noise: params.comfort_noise.then_some(13),
         reorder_wait: policy.reorder_wait,

@@ -65,7 +65,7 @@ impl Record {
     /// The counters of a stream that is over, added to those of the streams before it.
     pub fn left(&mut self, media: &Media) {
         let (cdr, now, srtp) = (&mut self.cdr, RtpRecord::from(media.rtp.receiver.stats()), media.rtp.srtp_stats());
-        let concealed = media.uplink.stats().concealed / crate::audio::pcm::PER_MS_8K as u64;
+        let concealed = media.uplink.stats().concealed / u64::from(crate::codec::TICKS_PER_MS);
         cdr.rtp = RtpRecord {
             received: cdr.rtp.received + now.received,
             lost: cdr.rtp.lost + now.lost,

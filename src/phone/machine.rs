@@ -6,7 +6,7 @@ use super::activity::{Activity, Change};
 use super::report::{Measured, Outcome, Report};
 use super::script::{Action, Script, Senses, Step};
 use super::tracks::Tracks;
-use crate::audio::g711::Law;
+use crate::audio::codec::{Decoder, Encoder};
 use crate::audio::pcm::PER_MS_8K;
 use crate::rtp::receiver::{Received, ReceiverParams, SourcePolicy};
 use crate::rtp::rtcp::WallClock;
@@ -130,6 +130,8 @@ pub struct Phone {
     measured: Measured,
     outputs: VecDeque<PhoneOutput>,
     finished: bool,
+    decoder: Decoder,
+    encoder: Encoder,
     frame: Vec<i16>,
     codes: Vec<u8>,
     packet: Vec<u8>,
@@ -175,6 +177,8 @@ impl Phone {
             measured: Measured::new(now),
             outputs: VecDeque::new(),
             finished: false,
+            decoder: Decoder::new(),
+            encoder: Encoder::new(Codec::Pcmu),
             frame: Vec::new(),
             codes: Vec::new(),
             packet: Vec::new(),
@@ -337,12 +341,12 @@ impl Phone {
     }
 
     fn apply(&mut self, now: Instant, media: MediaParams) {
-        self.sender.set_format(media.send_payload_type, media.dtmf_send, media.ptime_ms * PER_MS_8K as u32);
+        self.sender.set_format(media.codec, media.send_payload_type, media.dtmf_send, media.ptime_ms);
         let receiver = ReceiverParams {
             policy: SourcePolicy::Latch,
             sdp_remote: media.remote,
             allowed: vec![self.source.ip().into()],
-            audio_payload_types: media.receive.iter().map(|(pt, _)| *pt).collect(),
+            audio_payload_types: media.receive.clone(),
             dtmf_payload_type: media.dtmf_receive,
             comfort_noise: media.comfort_noise.then_some(13),
             reorder_wait: REORDER_WAIT,
@@ -353,6 +357,9 @@ impl Phone {
             rtcp_mux: media.rtcp_mux,
             rtcp_remote: media.remote_rtcp,
         };
+        if self.encoder.codec() != media.codec {
+            self.encoder = Encoder::new(media.codec);
+        }
         match &mut self.rtp {
             Some(rtp) => rtp.set_params(now, params),
             None => self.rtp = Some(RtpSession::new(params)),
@@ -385,7 +392,7 @@ impl Phone {
                 Received::Audio { payload_type, payload, timestamp, .. } => {
                     let Some((_, codec)) = media.receive.iter().find(|(pt, _)| *pt == payload_type) else { continue };
                     self.frame.clear();
-                    law(*codec).decode(payload, &mut self.frame);
+                    self.decoder.decode(*codec, payload, &mut self.frame);
                     self.tracks.received(timestamp, elapsed, &self.frame);
                     match self.activity.frame(&self.frame, (self.frame.len() / PER_MS_8K) as u32) {
                         Some(Change::Started) => self.outputs.push_back(PhoneOutput::Event(PhoneEvent::AgentSpeaks)),
@@ -460,10 +467,10 @@ impl Phone {
         self.frame.resize(samples, 0);
         self.tracks.sent(&self.frame);
         let Some(to) = rtp.receiver.target().filter(|_| media.direction.sends() && !stalled) else {
-            return self.sender.skip(samples as u32);
+            return self.sender.skip(1);
         };
         self.codes.clear();
-        law(media.codec).encode(&self.frame, &mut self.codes);
+        self.encoder.encode(&self.frame, &mut self.codes);
         self.sender.frame(&self.codes, &mut self.packet);
         loop {
             if rtp.protect(&mut self.packet) {
@@ -473,12 +480,5 @@ impl Phone {
                 return;
             }
         }
-    }
-}
-
-fn law(codec: Codec) -> Law {
-    match codec {
-        Codec::Pcmu => Law::Mu,
-        Codec::Pcma => Law::A,
     }
 }

@@ -16,6 +16,7 @@ use super::reorder::{Pushed, Reorder, Taken};
 use super::source::{Source, Verdict};
 use super::stats::{Ceiling, Jitter, Reception, Sequences};
 use crate::cidr::Network;
+use crate::codec::{Codec, TICKS_PER_MS};
 
 /// Who may send us media (requirement RTP-08).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +37,8 @@ pub struct ReceiverParams {
     pub sdp_remote: Option<SocketAddr>,
     /// Where media may also come from (signalling source, media networks), any port.
     pub allowed: Vec<Network>,
-    /// Audio payload types the peer may use.
-    pub audio_payload_types: Vec<u8>,
+    /// Audio payload types the peer may use, and what they carry.
+    pub audio_payload_types: Vec<(u8, Codec)>,
     pub dtmf_payload_type: Option<u8>,
     /// Comfort noise payload type (13), if understood.
     pub comfort_noise: Option<u8>,
@@ -49,9 +50,9 @@ pub struct ReceiverParams {
 /// What comes out, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received<'a> {
-    /// One audio payload. `timestamp` in 1/8000 s. `lost_before`: samples missing right before it (0 = contiguous), at most 1 s;
-    /// after silence suppression the gap is not a loss. `paused_before`: samples the sender left out there besides (DTX), by its clock; by
-    /// ours where its stream begins anew. Measured for codecs of one byte a sample, as G.711 is.
+    /// One audio payload. `timestamp` in units of its codec's clock. `lost_before`: what is missing right before it, in ticks of 1/8000 s
+    /// whatever the codec (0 = contiguous), at most 1 s; after silence suppression the gap is not a loss. `paused_before`: what the sender
+    /// left out there besides (DTX), in ticks by its clock; by ours where its stream begins anew.
     Audio { payload_type: u8, payload: &'a [u8], timestamp: u32, lost_before: u32, paused_before: u32 },
     /// A whole digit (0-15: `0`-`9`, `*`, `#`, `A`-`D`), once per event, when it began; `duration_ms` is what had passed of it then.
     Digit { event: u8, duration_ms: u32 },
@@ -86,7 +87,7 @@ pub struct ReceiverStats {
 /// Silence of the present SSRC after which another one is taken at once; and packets in a row that prove another one before.
 const SSRC_TIMEOUT: Duration = Duration::from_millis(60);
 const SSRC_PROOF: u32 = 3;
-/// Longest loss reported at once, in samples: 1 s.
+/// Longest loss reported at once, in ticks: 1 s.
 const MAX_LOST: u32 = 8_000;
 /// A pause by the sender's clock that is longer than the time that passed by more than this is no pause: the clock jumped.
 const CLOCK_JUMP: u32 = 1_600;
@@ -95,8 +96,8 @@ const MAX_DIGITS: usize = 32;
 
 /// The machine.
 pub struct Receiver {
-    /// Bit `n`: audio payload type `n` was negotiated.
-    audio: u128,
+    /// The audio payload types negotiated.
+    audio: Vec<(u8, Codec)>,
     dtmf: Option<u8>,
     comfort_noise: Option<u8>,
     patience: Patience,
@@ -124,7 +125,7 @@ pub struct Receiver {
 impl Receiver {
     pub fn new(params: ReceiverParams) -> Receiver {
         let mut receiver = Receiver {
-            audio: 0,
+            audio: Vec::new(),
             dtmf: None,
             comfort_noise: None,
             patience: Patience::new(params.reorder_wait),
@@ -151,7 +152,7 @@ impl Receiver {
     /// After an offer/answer. The stream and its counters go on; a new SDP address makes the source be learned afresh.
     pub fn set_params(&mut self, params: ReceiverParams) {
         self.source.set_params(&params);
-        self.audio = params.audio_payload_types.iter().fold(0, |bits, n| bits | 1 << (n & 0x7F));
+        self.audio = params.audio_payload_types;
         self.dtmf = params.dtmf_payload_type;
         self.comfort_noise = params.comfort_noise;
     }
@@ -183,8 +184,8 @@ impl Receiver {
             } else if Some(packet.payload_type) == self.comfort_noise {
                 let level = packet.payload.first().map_or(127, |level| level & 0x7F);
                 return Some(Received::ComfortNoise { level });
-            } else if self.is_audio(packet.payload_type) {
-                return Some(self.audio());
+            } else if let Some(codec) = self.codec(packet.payload_type) {
+                return Some(self.audio(codec));
             }
             // Else its type was taken back by an offer/answer while it waited.
         }
@@ -229,8 +230,8 @@ impl Receiver {
     fn accept(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Result<(), DropCause> {
         let packet = packet::parse(datagram)?;
         let is_event = Some(packet.payload_type) == self.dtmf;
-        let is_audio = self.is_audio(packet.payload_type);
-        if !is_event && !is_audio && Some(packet.payload_type) != self.comfort_noise {
+        let codec = self.codec(packet.payload_type);
+        if !is_event && codec.is_none() && Some(packet.payload_type) != self.comfort_noise {
             return Err(DropCause::PayloadType);
         }
         let verdict = self.source.check(now, from, packet.ssrc, packet.sequence);
@@ -275,14 +276,14 @@ impl Receiver {
             }
             Taken::Probation => return Err(DropCause::Sequence),
         }
-        if is_audio && taken != Taken::Duplicate {
-            self.jitter.packet(now, packet.timestamp);
+        if let Some(codec) = codec.filter(|_| taken != Taken::Duplicate) {
+            self.jitter.packet(now, packet.timestamp, codec.clock_per_ms());
         }
         Ok(())
     }
 
-    fn is_audio(&self, payload_type: u8) -> bool {
-        self.audio & (1 << (payload_type & 0x7F)) != 0
+    fn codec(&self, payload_type: u8) -> Option<Codec> {
+        self.audio.iter().find(|(n, _)| *n == payload_type).map(|(_, codec)| *codec)
     }
 
     /// RFC 3550 §8, RFC 8108: one SSRC at a time. Another one takes over when ours has been silent for 60 ms, when three of its packets
@@ -343,27 +344,29 @@ impl Receiver {
     }
 
     /// The current packet as audio, with what is missing before it.
-    fn audio(&mut self) -> Received<'_> {
+    fn audio(&mut self, codec: Codec) -> Received<'_> {
         let packet = self.reorder.current();
-        let samples = packet.payload.len() as u32;
-        let by_sequence = self.missing.saturating_mul(samples);
+        let ticks = codec.ticks(&packet.payload);
+        let units_per_tick = (codec.clock_per_ms() / TICKS_PER_MS).max(1);
+        let by_sequence = self.missing.saturating_mul(ticks);
         // A packet is sent when its last sample was spoken.
         let passed = match (self.audio_arrived, packet.arrived) {
-            (Some(before), Some(at)) => samples_of(at.saturating_duration_since(before)),
-            _ => samples,
+            (Some(before), Some(at)) => ticks_of(at.saturating_duration_since(before)),
+            _ => ticks,
         };
         // The clock tells how much of it was silence that was never sent (DTX); a clock that jumped tells nothing.
         let (lost_before, paused_before) = match self.audio_end.map(|end| packet.timestamp.wrapping_sub(end)) {
             Some(gap) if gap <= i32::MAX as u32 => {
+                let gap = gap / units_per_tick;
                 let lost = gap.min(by_sequence);
                 let paused = gap - lost;
                 (lost, if paused <= passed.saturating_add(CLOCK_JUMP) { paused } else { 0 })
             }
             Some(_) => (by_sequence, 0),
-            None => (by_sequence, passed.saturating_sub(samples)),
+            None => (by_sequence, passed.saturating_sub(ticks)),
         };
         let lost_before = lost_before.min(MAX_LOST);
-        self.audio_end = Some(packet.timestamp.wrapping_add(samples));
+        self.audio_end = Some(packet.timestamp.wrapping_add(ticks.saturating_mul(units_per_tick)));
         self.audio_arrived = packet.arrived;
         self.missing = 0;
         Received::Audio {
@@ -387,7 +390,7 @@ impl Receiver {
 }
 
 /// Samples of a time, at 8 kHz.
-fn samples_of(time: Duration) -> u32 {
+fn ticks_of(time: Duration) -> u32 {
     u32::try_from(time.as_micros() / 125).unwrap_or(u32::MAX)
 }
 

@@ -7,13 +7,12 @@ use std::collections::VecDeque;
 
 use super::dtmf::{EventPayload, event_of};
 use super::packet::{self, Packet};
+use crate::codec::Codec;
 
-/// Timestamp units per millisecond.
-const PER_MS: u32 = 8;
-const TONE: u32 = 100 * PER_MS;
-const GAP: u32 = 60 * PER_MS;
+const TONE_MS: u32 = 100;
+const GAP_MS: u32 = 60;
 /// What a `,` among the digits waits.
-const PAUSE: u32 = 1000 * PER_MS;
+const PAUSE_MS: u32 = 1000;
 /// Level of our events: -10 dBm0.
 const VOLUME: u8 = 10;
 /// Digits that may wait.
@@ -24,7 +23,7 @@ const REPEATS: u8 = 2;
 /// Something that waits to be sent.
 #[derive(Clone, Copy, Debug)]
 enum Key {
-    Event { event: u8, duration: u32 },
+    Event { event: u8, duration_ms: u32 },
     Pause,
 }
 
@@ -58,7 +57,9 @@ pub struct Sender {
     timestamp: u32,
     audio_payload_type: u8,
     dtmf_payload_type: Option<u8>,
-    samples_per_packet: u32,
+    /// Timestamp units: a millisecond's, and a packet's.
+    per_ms: u32,
+    per_packet: u32,
     /// The next audio packet begins a talkspurt.
     marker: bool,
     state: State,
@@ -79,7 +80,8 @@ impl Sender {
             timestamp,
             audio_payload_type: 0,
             dtmf_payload_type: None,
-            samples_per_packet: 20 * PER_MS,
+            per_ms: Codec::Pcmu.clock_per_ms(),
+            per_packet: 20 * Codec::Pcmu.clock_per_ms(),
             marker: true,
             state: State::Audio,
             keys: VecDeque::with_capacity(MAX_DIGITS),
@@ -88,12 +90,16 @@ impl Sender {
             octets: 0,
         }
     }
-    /// Payload types and packet length from offer/answer; SSRC, sequence and timestamps go on (SDP-10).
+    /// Codec, payload types and packet length from offer/answer; SSRC, sequence and timestamps go on (SDP-10), at the codec's clock.
     /// Without a telephone-event type, digits under way are dropped.
-    pub fn set_format(&mut self, audio_payload_type: u8, dtmf_payload_type: Option<u8>, samples_per_packet: u32) {
+    pub fn set_format(&mut self, codec: Codec, audio_payload_type: u8, dtmf_payload_type: Option<u8>, ptime_ms: u32) {
         self.audio_payload_type = audio_payload_type;
         self.dtmf_payload_type = dtmf_payload_type;
-        self.samples_per_packet = samples_per_packet;
+        let before = std::mem::replace(&mut self.per_ms, codec.clock_per_ms());
+        self.per_packet = ptime_ms * self.per_ms;
+        if before != self.per_ms {
+            self.change_clock(before);
+        }
         if dtmf_payload_type.is_none() {
             self.state = State::Audio;
             self.keys.clear();
@@ -107,12 +113,12 @@ impl Sender {
         self.repeat = None;
         self.start_key();
         let timestamp = self.timestamp;
-        self.timestamp = timestamp.wrapping_add(self.samples_per_packet);
+        self.timestamp = timestamp.wrapping_add(self.per_packet);
         if let (State::Tone(tone), Some(payload_type)) = (self.state, self.dtmf_payload_type) {
             self.event(tone, payload_type, out);
             return false;
         }
-        self.pass(self.samples_per_packet);
+        self.pass(self.per_packet);
         let marker = std::mem::take(&mut self.marker);
         self.write(self.audio_payload_type, marker, timestamp, payload, out);
         true
@@ -127,18 +133,19 @@ impl Sender {
         self.write(payload_type, false, timestamp, &payload, out);
         true
     }
-    /// An interval passed in which nothing was sent (missed deadline, hold): the timestamp goes on, the next packet is marked.
-    pub fn skip(&mut self, samples: u32) {
-        self.timestamp = self.timestamp.wrapping_add(samples);
+    /// So many intervals passed in which nothing was sent (missed deadlines, hold): the timestamp goes on, the next packet is marked.
+    pub fn skip(&mut self, intervals: u32) {
+        let units = intervals.saturating_mul(self.per_packet);
+        self.timestamp = self.timestamp.wrapping_add(units);
         self.marker = true;
         match &mut self.state {
             // The tone was heard all that time, as far as the far end knows; its next packet says so.
             State::Tone(tone) if tone.begun => {
-                tone.passed = tone.passed.saturating_add(samples);
-                tone.left = tone.left.saturating_sub(samples);
+                tone.passed = tone.passed.saturating_add(units);
+                tone.left = tone.left.saturating_sub(units);
             }
             State::Tone(tone) => tone.start = self.timestamp,
-            State::Wait(_) | State::Audio => self.pass(samples),
+            State::Wait(_) | State::Audio => self.pass(units),
         }
     }
     /// Queues digits (`0-9*#A-Da-d`, `,` = 1 s pause, others are ignored): 100 ms tone, 60 ms gap (DTM-01). At most 64 wait; the rest is refused.
@@ -147,7 +154,7 @@ impl Sender {
         let keys = || {
             digits.chars().filter_map(|digit| match digit {
                 ',' => Some(Key::Pause),
-                digit => event_of(digit).map(|event| Key::Event { event, duration: TONE }),
+                digit => event_of(digit).map(|event| Key::Event { event, duration_ms: TONE_MS }),
             })
         };
         if self.dtmf_payload_type.is_none() || self.keys.len() + keys().count() > MAX_DIGITS {
@@ -161,7 +168,7 @@ impl Sender {
         if self.dtmf_payload_type.is_none() || self.keys.len() == MAX_DIGITS {
             return false;
         }
-        self.keys.push_back(Key::Event { event, duration: duration_ms.saturating_mul(PER_MS) });
+        self.keys.push_back(Key::Event { event, duration_ms });
         true
     }
     /// Whether digits are still going out.
@@ -190,18 +197,32 @@ impl Sender {
             return;
         }
         match self.keys.pop_front() {
-            Some(Key::Event { event, duration }) => {
-                let tone = Tone { event, begun: false, start: self.timestamp, passed: 0, left: duration };
+            Some(Key::Event { event, duration_ms }) => {
+                let left = duration_ms.saturating_mul(self.per_ms);
+                let tone = Tone { event, begun: false, start: self.timestamp, passed: 0, left };
                 self.state = State::Tone(tone);
             }
-            Some(Key::Pause) => self.state = State::Wait(PAUSE),
+            Some(Key::Pause) => self.state = State::Wait(PAUSE_MS * self.per_ms),
             None => {}
         }
     }
 
-    fn pass(&mut self, samples: u32) {
+    /// What is under way was counted by another clock until now. A running event begins anew: its timestamp means nothing by the new one.
+    fn change_clock(&mut self, before: u32) {
+        let scaled = |units: u32| (u64::from(units) * u64::from(self.per_ms) / u64::from(before.max(1))) as u32;
+        match &mut self.state {
+            State::Audio => {}
+            State::Wait(left) => *left = scaled(*left),
+            State::Tone(tone) => {
+                (tone.begun, tone.start, tone.passed, tone.left) = (false, self.timestamp, 0, scaled(tone.left));
+            }
+        }
+        self.repeat = None;
+    }
+
+    fn pass(&mut self, units: u32) {
         if let State::Wait(left) = &mut self.state {
-            *left = left.saturating_sub(samples);
+            *left = left.saturating_sub(units);
             if *left == 0 {
                 self.state = State::Audio;
             }
@@ -211,8 +232,8 @@ impl Sender {
     /// Writes this interval's event packet. `self.timestamp` is already that of the next interval.
     fn event(&mut self, mut tone: Tone, payload_type: u8, out: &mut Vec<u8>) {
         let max = u32::from(u16::MAX);
-        tone.passed = tone.passed.saturating_add(self.samples_per_packet);
-        tone.left = tone.left.saturating_sub(self.samples_per_packet);
+        tone.passed = tone.passed.saturating_add(self.per_packet);
+        tone.left = tone.left.saturating_sub(self.per_packet);
         let end = tone.left == 0 && tone.passed <= max;
         let duration = tone.passed.min(max) as u16;
         let payload = EventPayload { event: tone.event, end, volume: VOLUME, duration }.to_bytes();
@@ -226,7 +247,7 @@ impl Sender {
         self.state = State::Tone(tone);
         if end {
             self.repeat = Some((payload, tone.start, REPEATS));
-            self.state = State::Wait(GAP);
+            self.state = State::Wait(GAP_MS * self.per_ms);
         }
     }
 

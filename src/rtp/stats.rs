@@ -2,24 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-/// The clock of the timestamps.
-const CLOCK_HZ: f64 = 8000.0;
-/// A transit time that jumps by more than this is a new timeline, not jitter.
-const NEW_TIMELINE: f64 = CLOCK_HZ;
+/// A transit time that jumps by more than this, in seconds, is a new timeline, not jitter.
+const NEW_TIMELINE: f64 = 1.0;
 
 /// The running estimate.
 #[derive(Default)]
 pub(super) struct Jitter {
     last: Option<(Instant, u32)>,
-    /// In timestamp units.
+    /// In seconds.
     estimate: f64,
 }
 
 impl Jitter {
-    pub fn packet(&mut self, now: Instant, timestamp: u32) {
+    /// `per_ms`: timestamp units a millisecond.
+    pub fn packet(&mut self, now: Instant, timestamp: u32, per_ms: u32) {
         if let Some((then, before)) = self.last {
-            let elapsed = now.saturating_duration_since(then).as_secs_f64() * CLOCK_HZ;
-            let advanced = f64::from(timestamp.wrapping_sub(before) as i32);
+            let elapsed = now.saturating_duration_since(then).as_secs_f64();
+            let advanced = f64::from(timestamp.wrapping_sub(before) as i32) / f64::from(per_ms.max(1)) / 1000.0;
             let difference = (elapsed - advanced).abs();
             if difference < NEW_TIMELINE {
                 self.estimate += (difference - self.estimate) / 16.0;
@@ -32,7 +31,7 @@ impl Jitter {
         self.last = None;
     }
     pub fn estimate(&self) -> Duration {
-        Duration::from_secs_f64(self.estimate / CLOCK_HZ)
+        Duration::from_secs_f64(self.estimate)
     }
     /// In timestamp units, as reports have it.
     pub fn units(&self) -> u32 {

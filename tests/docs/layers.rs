@@ -4,8 +4,19 @@
 use std::path::{Path, PathBuf};
 
 /// Protocol code: no async, no sockets, no clock, no tasks.
-const PURE: [&str; 10] =
-    ["base64.rs", "cidr.rs", "srtp_key.rs", "sip/", "trunk/", "rtp/", "audio/", "realtime/", "call/", "tools/policy"];
+const PURE: [&str; 11] = [
+    "base64.rs",
+    "cidr.rs",
+    "codec.rs",
+    "srtp_key.rs",
+    "sip/",
+    "trunk/",
+    "rtp/",
+    "audio/",
+    "realtime/",
+    "call/",
+    "tools/policy",
+];
 const NOT_PURE: [&str; 9] = [
     "tokio::",
     "async fn",

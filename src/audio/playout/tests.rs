@@ -1,3 +1,4 @@
+use super::super::pcm::FRAME_8K;
 use super::*;
 use proptest::prelude::*;
 
@@ -13,7 +14,7 @@ fn heard(segment: Segment, heard_ms: u32, received_ms: u32) -> Heard {
 
 #[test]
 fn an_empty_queue_gives_silence_and_is_idle() {
-    let mut playout = Playout::new();
+    let mut playout = Playout::new(Rate::Hz8000);
     let (played, samples) = frame(&mut playout);
     assert_eq!(played, Played::default());
     assert_eq!(samples, [0; FRAME_8K]);
@@ -22,7 +23,7 @@ fn an_empty_queue_gives_silence_and_is_idle() {
 
 #[test]
 fn a_segment_is_reported_at_its_first_and_last_sample() {
-    let mut playout = Playout::new();
+    let mut playout = Playout::new(Rate::Hz8000);
     assert_eq!(playout.push(7, &[1; 200]), 200);
     playout.end(7);
     let (played, samples) = frame(&mut playout);
@@ -39,7 +40,7 @@ fn a_segment_is_reported_at_its_first_and_last_sample() {
 
 #[test]
 fn a_last_sample_at_the_frame_border_finishes_in_that_frame() {
-    let mut playout = Playout::new();
+    let mut playout = Playout::new(Rate::Hz8000);
     playout.push(1, &[1; FRAME_8K]);
     playout.end(1);
     assert_eq!(frame(&mut playout).0.finished, Some(1));
@@ -47,7 +48,7 @@ fn a_last_sample_at_the_frame_border_finishes_in_that_frame() {
 
 #[test]
 fn two_segments_meet_in_a_frame_without_a_gap() {
-    let mut playout = Playout::new();
+    let mut playout = Playout::new(Rate::Hz8000);
     playout.push(1, &[1; 260]);
     playout.push(2, &[2; 300]);
     playout.end(1);
@@ -59,7 +60,7 @@ fn two_segments_meet_in_a_frame_without_a_gap() {
 
 #[test]
 fn pushes_that_interleave_play_in_the_order_of_the_first_push() {
-    let mut playout = Playout::new();
+    let mut playout = Playout::new(Rate::Hz8000);
     playout.push(1, &[1; 100]);
     playout.push(2, &[2; 160]);
     playout.push(1, &[1; 60]);
@@ -70,7 +71,7 @@ fn pushes_that_interleave_play_in_the_order_of_the_first_push() {
 
 #[test]
 fn a_segment_without_audio_finishes_in_its_turn() {
-    let mut playout = Playout::new();
+    let mut playout = Playout::new(Rate::Hz8000);
     playout.push(1, &[1; 200]);
     playout.end(2);
     playout.end(1);
@@ -86,7 +87,7 @@ fn a_segment_without_audio_finishes_in_its_turn() {
 
 #[test]
 fn an_open_segment_that_is_drained_is_not_finished() {
-    let mut playout = Playout::new();
+    let mut playout = Playout::new(Rate::Hz8000);
     playout.push(1, &[1; 100]);
     assert_eq!(frame(&mut playout).0.samples, 100);
     assert_eq!(frame(&mut playout).0, Played::default());
@@ -98,7 +99,7 @@ fn an_open_segment_that_is_drained_is_not_finished() {
 
 #[test]
 fn a_segment_whose_end_never_comes_holds_the_next_one_at_most_500_ms() {
-    let mut playout = Playout::new();
+    let mut playout = Playout::new(Rate::Hz8000);
     playout.push(1, &[1; FRAME_8K]);
     playout.push(2, &[2; 2 * FRAME_8K]);
     playout.end(2);
@@ -113,7 +114,7 @@ fn a_segment_whose_end_never_comes_holds_the_next_one_at_most_500_ms() {
 
 #[test]
 fn unsend_takes_the_booking_back_and_gives_the_same_frame_again() {
-    let mut playout = Playout::new();
+    let mut playout = Playout::new(Rate::Hz8000);
     let samples: Vec<i16> = (0..400).collect();
     playout.push(1, &samples[..200]);
     playout.push(2, &samples[200..]);
@@ -136,7 +137,7 @@ fn unsend_takes_the_booking_back_and_gives_the_same_frame_again() {
 
 #[test]
 fn unsend_gives_back_two_segments_that_both_ended_in_the_frame() {
-    let mut playout = Playout::new();
+    let mut playout = Playout::new(Rate::Hz8000);
     playout.push(1, &[1; 170]);
     playout.push(2, &[2; 20]);
     playout.end(1);
@@ -152,7 +153,7 @@ fn unsend_gives_back_two_segments_that_both_ended_in_the_frame() {
 
 #[test]
 fn flush_reports_what_was_heard_and_quarantines_late_audio() {
-    let mut playout = Playout::new();
+    let mut playout = Playout::new(Rate::Hz8000);
     playout.push(1, &[1; 1000]);
     playout.push(2, &[2; 800]);
     playout.end(2);
@@ -175,7 +176,7 @@ fn flush_reports_what_was_heard_and_quarantines_late_audio() {
 
 #[test]
 fn flush_leaves_out_what_was_heard_to_its_end() {
-    let mut playout = Playout::new();
+    let mut playout = Playout::new(Rate::Hz8000);
     playout.push(1, &[1; 160]);
     playout.end(1);
     frame(&mut playout);
@@ -188,7 +189,7 @@ fn flush_leaves_out_what_was_heard_to_its_end() {
 
 #[test]
 fn audio_of_a_segment_refused_before_its_first_push_is_ignored() {
-    let mut playout = Playout::new();
+    let mut playout = Playout::new(Rate::Hz8000);
     playout.refuse(5);
     assert_eq!(playout.push(5, &[1; 160]), 0);
     assert!(playout.is_idle());
@@ -201,7 +202,7 @@ fn audio_of_a_segment_refused_before_its_first_push_is_ignored() {
 
 #[test]
 fn the_queue_is_bounded_to_180_s() {
-    let mut playout = Playout::new();
+    let mut playout = Playout::new(Rate::Hz8000);
     let second = vec![1; 8000];
     for _ in 0..180 {
         assert_eq!(playout.push(1, &second), 8000);
@@ -217,7 +218,7 @@ fn the_queue_is_bounded_to_180_s() {
 
 #[test]
 fn the_number_of_segments_is_bounded() {
-    let mut playout = Playout::new();
+    let mut playout = Playout::new(Rate::Hz8000);
     for segment in 0..200 {
         playout.push(segment, &[1]);
     }
@@ -261,7 +262,7 @@ proptest! {
     /// sample is sent once and in order, nothing is heard above what was received, and each segment starts and finishes at most once.
     #[test]
     fn the_ledger_books_exactly_what_was_sent(steps in proptest::collection::vec(step(), 1..120)) {
-        let mut playout = Playout::new();
+        let mut playout = Playout::new(Rate::Hz8000);
         let mut pushed = [0usize; 12];
         let mut sent: Vec<i16> = Vec::new();
         let mut reports: Vec<(&str, Segment)> = Vec::new();
@@ -313,5 +314,38 @@ proptest! {
             prop_assert!(reports.iter().filter(|report| **report == ("started", segment)).count() <= 1);
             prop_assert!(reports.iter().filter(|report| **report == ("finished", segment)).count() <= 1);
         }
+    }
+}
+
+/// The line's rate changes in mid-word (another codec by re-INVITE): what waits and what was heard keep their milliseconds.
+#[test]
+fn another_rate_keeps_the_ledger_and_the_queue() {
+    for (from, to) in [(Rate::Hz8000, Rate::Hz16000), (Rate::Hz16000, Rate::Hz8000), (Rate::Hz8000, Rate::Hz24000)] {
+        let mut playout = Playout::new(from);
+        playout.push(1, &vec![1_000; from.samples(500)]);
+        playout.push(2, &vec![2_000; from.samples(300)]);
+        playout.end(1);
+        let mut frame = vec![0; from.samples(20)];
+        (0..5).for_each(|_| assert_eq!(playout.next_frame(&mut frame).samples, frame.len()));
+        playout.set_rate(to);
+        assert_eq!(playout.heard(1), Some(heard(1, 100, 500)));
+        assert_eq!(playout.heard(2), Some(heard(2, 0, 300)));
+        assert_eq!(playout.queued_ms(), 700);
+        // Nothing of before can be taken back.
+        playout.unsend();
+        let mut frame = vec![0; to.samples(20)];
+        assert_eq!(playout.next_frame(&mut frame).samples, to.samples(20));
+        assert!(
+            frame.iter().all(|sample| (900..1_100).contains(sample)),
+            "no step where the old rate ended: {frame:?}"
+        );
+        assert_eq!(playout.heard(1), Some(heard(1, 120, 500)));
+        playout.push(2, &vec![2_000; to.samples(100)]);
+        playout.end(2);
+        while !playout.is_idle() {
+            playout.next_frame(&mut frame);
+        }
+        assert_eq!(playout.heard(1), Some(heard(1, 500, 500)));
+        assert_eq!(playout.heard(2), Some(heard(2, 400, 400)));
     }
 }

@@ -1,6 +1,7 @@
 //! RFC 4733 through the whole receiver, fed by our own sender and by hand.
 
 use super::tests::{Out, World};
+use crate::codec::Codec;
 use crate::net::clock;
 use crate::rtp::dtmf::{EventPayload, digit_of};
 use crate::rtp::sender::Sender;
@@ -14,7 +15,7 @@ fn event(event: u8, end: bool, duration: u16) -> [u8; 4] {
 /// All packets of `digits` and of the audio around them: (sent at, bytes, whether it is an event packet).
 fn sent(digits: &str, start: u16) -> Vec<(u64, Vec<u8>, bool)> {
     let mut sender = Sender::new(0xABCD, start, 4_294_967_000);
-    sender.set_format(0, Some(101), 160);
+    sender.set_format(Codec::Pcmu, 0, Some(101), 20);
     let mut all = Vec::new();
     let mut out = Vec::new();
     let mut at = 0;
@@ -97,7 +98,7 @@ fn events_that_are_not_digits_are_ignored() {
 #[test]
 fn a_held_key_of_several_segments_is_one_digit() {
     let mut sender = Sender::new(1, 0, 0);
-    sender.set_format(0, Some(101), 160);
+    sender.set_format(Codec::Pcmu, 0, Some(101), 20);
     assert!(sender.send_event(9, 20_000));
     let (mut world, mut out, mut all) = (World::new(), Vec::new(), Vec::new());
     let mut packets = 0;

@@ -16,7 +16,7 @@ pub(super) fn params() -> ReceiverParams {
         policy: SourcePolicy::Strict,
         sdp_remote: Some(peer()),
         allowed: vec![],
-        audio_payload_types: vec![0, 8],
+        audio_payload_types: vec![(0, Codec::Pcmu), (8, Codec::Pcma)],
         dtmf_payload_type: Some(101),
         comfort_noise: Some(13),
         reorder_wait: WAIT,
@@ -394,7 +394,7 @@ fn payload_types_and_lengths_may_change_per_packet() {
         world.tick(20);
     }
     // Only what was negotiated: after an answer with PCMU alone, PCMA is unknown.
-    world.receiver.set_params(ReceiverParams { audio_payload_types: vec![0], ..params() });
+    world.receiver.set_params(ReceiverParams { audio_payload_types: vec![(0, Codec::Pcmu)], ..params() });
     assert_eq!(world.packet(8, 8, timestamp, &[1; 160]), []);
     assert_eq!(world.receiver.stats().unknown_payload, 1);
     assert_eq!(world.packet(0, 8, timestamp, &[8; 160]).len(), 1);

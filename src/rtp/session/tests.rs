@@ -18,7 +18,7 @@ fn params(policy: SourcePolicy, rtcp_mux: bool) -> SessionParams {
         policy,
         sdp_remote,
         allowed: vec![],
-        audio_payload_types: vec![0],
+        audio_payload_types: vec![(0, crate::codec::Codec::Pcmu)],
         dtmf_payload_type: None,
         comfort_noise: None,
         reorder_wait: Duration::from_millis(40),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::codec::Codec;
 use crate::net::clock;
 
 fn addr(text: &str) -> SocketAddr {
@@ -41,7 +42,7 @@ fn params(policy: SourcePolicy, sdp: &str) -> ReceiverParams {
         policy,
         sdp_remote: Some(addr(sdp)),
         allowed: vec![addr(SIGNALLING).ip().into()],
-        audio_payload_types: vec![0],
+        audio_payload_types: vec![(0, Codec::Pcmu)],
         dtmf_payload_type: None,
         comfort_noise: None,
         reorder_wait: Duration::ZERO,

@@ -17,6 +17,7 @@ mod local_srtp;
 mod negotiation;
 mod security;
 
+pub use crate::codec::Codec;
 pub use local_srtp::LocalSrtp;
 pub use negotiation::Negotiation;
 
@@ -24,30 +25,6 @@ use crate::srtp_key::SrtpKeys;
 use bytes::Bytes;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
-/// G.711 law of a payload (RFC 3551 §4.5.14).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Codec {
-    Pcmu,
-    Pcma,
-}
-
-impl Codec {
-    /// Static payload type (RFC 3551 table 4).
-    pub fn static_payload_type(self) -> u8 {
-        match self {
-            Codec::Pcmu => 0,
-            Codec::Pcma => 8,
-        }
-    }
-    /// Encoding name of rtpmap.
-    pub fn name(self) -> &'static str {
-        match self {
-            Codec::Pcmu => "PCMU",
-            Codec::Pcma => "PCMA",
-        }
-    }
-}
 
 /// What we may send and receive, from our side of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
