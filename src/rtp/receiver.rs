@@ -84,9 +84,8 @@ pub struct ReceiverStats {
     pub jitter_ms: f32,
 }
 
-/// Silence of the present SSRC after which another one is taken at once; and packets in a row that prove another one before.
+/// Silence of the present SSRC after which another one is taken.
 const SSRC_TIMEOUT: Duration = Duration::from_millis(60);
-const SSRC_PROOF: u32 = 3;
 /// Longest loss reported at once, in ticks: 1 s.
 const MAX_LOST: u32 = 8_000;
 /// A pause by the sender's clock that is longer than the time that passed by more than this is no pause: the clock jumped.
@@ -104,8 +103,10 @@ pub struct Receiver {
     source: Source,
     /// The stream's SSRC and its last packet.
     ssrc: Option<(u32, Instant)>,
-    /// Another SSRC, and how many of its packets came since the last one of ours.
-    other_ssrc: Option<(u32, u32)>,
+    /// The SSRC before it, which was only pausing if it is heard again.
+    former_ssrc: Option<u32>,
+    /// Whoever sends knows the keys (SRTP).
+    authenticated: bool,
     reorder: Reorder,
     events: EventReceiver,
     digits: VecDeque<(u8, u32)>,
@@ -131,7 +132,8 @@ impl Receiver {
             patience: Patience::new(params.reorder_wait),
             source: Source::new(&params),
             ssrc: None,
-            other_ssrc: None,
+            former_ssrc: None,
+            authenticated: false,
             reorder: Reorder::new(),
             events: EventReceiver::new(),
             digits: VecDeque::with_capacity(MAX_DIGITS),
@@ -155,6 +157,10 @@ impl Receiver {
         self.audio = params.audio_payload_types;
         self.dtmf = params.dtmf_payload_type;
         self.comfort_noise = params.comfort_noise;
+    }
+    /// Whether what comes here was authenticated before.
+    pub fn set_authenticated(&mut self, authenticated: bool) {
+        self.authenticated = authenticated;
     }
     /// Takes one datagram. Malformed, foreign and unknown ones are counted and dropped.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
@@ -238,16 +244,21 @@ impl Receiver {
         if verdict == Verdict::Refuse {
             return Err(DropCause::Source);
         }
-        // After the source check: a stranger cannot use up the caller's share.
+        let ours = self.is_our_ssrc(now, packet.ssrc, verdict);
+        // Some gateways send their telephone-events with an SSRC of their own. In plain RTP anyone could who writes the caller's address
+        // on a packet (A6), so that there it counts only while the audio pauses.
+        if !ours && !(is_event && self.authenticated) {
+            return Err(DropCause::Ssrc);
+        }
+        // After source and SSRC: a stranger cannot use up the caller's share.
         if !self.ceiling.packet(now) {
             return Err(DropCause::Flood);
         }
         self.last_packet = Some(now);
         self.stats.packets += 1;
         self.stats.bytes += packet.payload.len() as u64;
-        if !self.is_our_ssrc(now, packet.ssrc, verdict) {
-            // Some gateways send their telephone-events with an SSRC of their own.
-            return if is_event { self.stray_event(&packet) } else { Err(DropCause::Ssrc) };
+        if !ours {
+            return self.stray_event(&packet);
         }
         self.patience.pass(now);
         let Pushed { taken, lost, overflow, late_by } = self.reorder.push(now, &packet);
@@ -286,8 +297,8 @@ impl Receiver {
         self.audio.iter().find(|(n, _)| *n == payload_type).map(|(_, codec)| *codec)
     }
 
-    /// RFC 3550 §8, RFC 8108: one SSRC at a time. Another one takes over when ours has been silent for 60 ms, when three of its packets
-    /// came in a row, or when it comes with another source address.
+    /// RFC 3550 §8, RFC 8108: one SSRC at a time. Another one takes over when ours has been silent for 60 ms, or when it comes with
+    /// another source address; however many packets it sends before (A6). The one before it is taken back when it goes on.
     fn is_our_ssrc(&mut self, now: Instant, ssrc: u32, verdict: Verdict) -> bool {
         let Some((ours, last)) = &mut self.ssrc else {
             self.ssrc = Some((ssrc, now));
@@ -295,20 +306,16 @@ impl Receiver {
         };
         if *ours == ssrc {
             *last = now;
-            self.other_ssrc = None;
             return true;
         }
         let silent = now.saturating_duration_since(*last) >= SSRC_TIMEOUT;
-        let run = match self.other_ssrc {
-            Some((other, run)) if other == ssrc => run + 1,
-            _ => 1,
-        };
-        if !silent && run < SSRC_PROOF && verdict != Verdict::PlayNewSource {
-            self.other_ssrc = Some((ssrc, run));
+        let elsewhere = verdict == Verdict::PlayNewSource;
+        let back = self.former_ssrc == Some(ssrc);
+        if !silent && !elsewhere && !back {
             return false;
         }
+        self.former_ssrc = Some(*ours).filter(|_| !elsewhere && !back);
         self.ssrc = Some((ssrc, now));
-        self.other_ssrc = None;
         self.stats.ssrc_changes = self.stats.ssrc_changes.saturating_add(1);
         self.stats.overflow += self.reorder.restart() as u64;
         self.sequences.restart();
@@ -398,6 +405,8 @@ fn ticks_of(time: Duration) -> u32 {
 mod adaptive_tests;
 #[cfg(test)]
 mod dtmf_tests;
+#[cfg(test)]
+mod injection_tests;
 #[cfg(test)]
 mod robust_tests;
 #[cfg(test)]

@@ -20,6 +20,9 @@ const MAX_MISORDER: u16 = 100;
 const RESTART: u32 = 2;
 /// The same for packets that look like late ones (near sequence numbers, older timestamps).
 const RESTART_NEAR: u32 = 4;
+/// While packets come in range, one out of range is believed only after none came for this long: whoever guesses sequence numbers has to
+/// outlast the stream (A6).
+const RUNNING: Duration = Duration::from_millis(40);
 /// Oldest timestamp a late packet may have, behind the last one given out: 100 packets of 60 ms.
 const MAX_AGE: u32 = 100 * 480;
 
@@ -70,7 +73,7 @@ pub(super) enum Taken {
     /// Its place was declared lost or given out.
     Late,
     Duplicate,
-    /// Out of range; dropped, but may be the beginning of a restarted sequence.
+    /// Out of range; dropped, but may be the beginning of a restarted sequence, or of what follows a long loss.
     Probation,
     /// Taken; what lies between it and the one before is lost.
     Jumped,
@@ -92,6 +95,8 @@ pub(super) struct Reorder {
     /// The last holes that were declared lost, to tell how late their packets come.
     holes: [Option<Hole>; HOLES],
     next_hole: usize,
+    /// When the last packet was stored.
+    stored_at: Option<Instant>,
     /// Next sequence number of a possible restart, and how many in order.
     restart: Option<(u16, u32)>,
     /// The packet given out last, and buffers to use again.
@@ -110,6 +115,7 @@ impl Reorder {
             history: 0,
             holes: [None; HOLES],
             next_hole: 0,
+            stored_at: None,
             restart: None,
             current: Stored::default(),
             spare: Vec::with_capacity(WINDOW),
@@ -147,7 +153,9 @@ impl Reorder {
             let late_by = self.overtaken_at(sequence).map(|at| now.saturating_duration_since(at));
             return Pushed { late_by, ..self.store(now, packet, ahead).into() };
         }
-        if ahead < MAX_DROPOUT {
+        let running = self.stored_at.is_some_and(|at| now.saturating_duration_since(at) < RUNNING);
+        let goes_on = usize::from(sequence.wrapping_sub(self.highest)) < WINDOW;
+        if ahead < MAX_DROPOUT && (goes_on || !running) {
             return self.make_room(now, packet, next, ahead);
         }
         let run = match self.restart {
@@ -157,7 +165,7 @@ impl Reorder {
         // A late packet or a copy is a little older than the last one given out; anything else is a sequence that was started again.
         let age = self.last_timestamp.wrapping_sub(packet.timestamp);
         let near = behind <= MAX_MISORDER && age <= MAX_AGE;
-        if run >= if near { RESTART_NEAR } else { RESTART } {
+        if !running && run >= if near { RESTART_NEAR } else { RESTART } {
             self.restart();
             return self.begin(now, packet, Taken::Restarted).into();
         }
@@ -267,6 +275,7 @@ impl Reorder {
         stored.marker = packet.marker;
         stored.timestamp = packet.timestamp;
         stored.arrived = Some(now);
+        self.stored_at = Some(now);
         stored.payload.clear();
         stored.payload.extend_from_slice(packet.payload);
         *self.slot(packet.sequence) = Some(stored);

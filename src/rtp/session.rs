@@ -70,13 +70,16 @@ pub struct RtpSession {
 
 impl RtpSession {
     pub fn new(params: SessionParams) -> RtpSession {
+        let (policy, sdp_remote) = (params.receiver.policy, params.receiver.sdp_remote);
+        let mut receiver = Receiver::new(params.receiver);
+        receiver.set_authenticated(params.srtp.is_some());
         RtpSession {
             protection: Protection::new(params.srtp.as_ref()),
-            policy: params.receiver.policy,
-            sdp_remote: params.receiver.sdp_remote,
+            policy,
+            sdp_remote,
             rtcp_mux: params.rtcp_mux,
             rtcp_remote: params.rtcp_remote,
-            receiver: Receiver::new(params.receiver),
+            receiver,
             rtcp_source: None,
             reports: Reports::default(),
             refused: Refused::default(),
@@ -94,6 +97,7 @@ impl RtpSession {
         self.rtcp_mux = params.rtcp_mux;
         self.rtcp_remote = params.rtcp_remote;
         self.receiver.set_params(params.receiver);
+        self.receiver.set_authenticated(params.srtp.is_some());
         self.protection.set_keys(now, params.srtp.as_ref());
     }
 

@@ -113,10 +113,11 @@ fn a_held_key_of_several_segments_is_one_digit() {
     assert_eq!(digits(&all), "9");
 }
 
-/// DTM-02: a gateway that gives its events an SSRC of their own is understood, and does not disturb the audio.
+/// DTM-02: a gateway that gives its events an SSRC of their own is understood where SRTP says who sends, and does not disturb the audio.
 #[test]
 fn events_with_an_ssrc_of_their_own_are_understood() {
     let mut world = World::new();
+    world.receiver.set_authenticated(true);
     for n in 0..50 {
         world.ssrc = 0xABCD;
         assert_eq!(world.audio(n).len(), 1);
@@ -126,6 +127,24 @@ fn events_with_an_ssrc_of_their_own_are_understood() {
         world.tick(20);
     }
     assert_eq!(world.receiver.stats().ssrc_changes, 0);
+}
+
+/// DTM-02, A6: in plain RTP such events count while the audio pauses for them, as most gateways do; beside the audio they may be anyone's.
+#[test]
+fn events_with_an_ssrc_of_their_own_count_in_a_pause() {
+    let mut world = World::new();
+    let mut heard = String::new();
+    for n in 0..200u16 {
+        let paused = (100..120).contains(&n);
+        world.ssrc = 0xABCD;
+        assert!(paused || world.audio(n).len() == 1, "{n}");
+        world.ssrc = 0x9999;
+        let timestamp = if paused { 9000 } else { 8000 };
+        let out = world.packet(101, n, timestamp, &event(if paused { 5 } else { 3 }, false, 160));
+        heard += &digits(&out);
+        world.tick(20);
+    }
+    assert_eq!(heard, "5");
 }
 
 /// A packet that comes after its hole was given up still counts, if it is all that is left of a digit.

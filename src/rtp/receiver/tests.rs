@@ -82,7 +82,7 @@ fn heard(sequence: u16, timestamp: u32, lost_before: u32) -> Out {
     Out::Audio { payload_type: 0, first: sequence as u8, timestamp, lost_before }
 }
 
-fn nth(n: u16, lost_before: u32) -> Out {
+pub(super) fn nth(n: u16, lost_before: u32) -> Out {
     heard(n, u32::from(n) * 160, lost_before)
 }
 
@@ -438,7 +438,7 @@ fn a_flood_is_cut_off() {
     let heard: usize = (0..5000).map(|n| world.audio(n).len()).sum();
     assert_eq!(heard, 500);
     assert_eq!(world.receiver.dropped(DropCause::Flood), 4500);
-    world.tick(20);
+    world.tick(40);
     assert_eq!(world.audio(5000).len() + world.audio(5001).len(), 1);
 }
 
