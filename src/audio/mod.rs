@@ -1,9 +1,10 @@
-//! Audio, pure: codecs, the line's rate ↔ 24 k, concealment, the play-out queue with its ledger, tones, WAV.
+//! Audio, pure: codecs, the line's rate ↔ 24 k, concealment, the play-out queue with its ledger, tones, WAV; `front`: what the model hears.
 //!
 //! Samples are `i16`, mono. No allocation per frame in steady state. `quality` judges a recording against what was played.
 
 pub mod codec;
 pub mod conceal;
+pub mod front;
 pub mod g711;
 pub mod line;
 pub mod pcm;

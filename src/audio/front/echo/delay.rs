@@ -1,0 +1,147 @@
+//! How late the echo comes: correlation of what came back with what was sent, at 2 kHz, over 0 to 512 ms.
+//!
+//! Speech repeats itself (pitch), so both streams are differentiated first, and a place counts only after it won several
+//! times in a row. Runs only while the echo path is unknown or in doubt: it is the dearest part of the guard.
+
+/// 8 kHz samples to one of ours.
+pub const DOWN: usize = 4;
+/// Delays that are looked at, ours: 512 ms.
+const LAGS: usize = 1_024;
+const BUFFER: usize = LAGS + 1_024;
+/// Share of the correlation that is kept from one look to the next (50 ms).
+const KEEP: f32 = 0.94;
+/// Samples between two looks.
+const LOOK: usize = 100;
+const BLOCKS: usize = LAGS / LOOK + 2;
+/// Looks in a row that must agree, within [`NEAR`].
+const AGREE: u32 = 3;
+const NEAR: usize = 3;
+/// The same for a place more than [`REACH`] (25 ms) from what was known.
+const AGREE_FAR: u32 = 8;
+const REACH: usize = 50;
+/// Correlation coefficient of an echo; between strangers, 512 ms of lags stay below 0.15.
+const LEAST: f32 = 0.2;
+
+/// See the module's map.
+pub struct DelaySearch {
+    /// What was sent, oldest first, up to the newest near sample.
+    sent: Vec<f32>,
+    /// Index `LAGS - 1 - lag`.
+    correlation: Vec<f32>,
+    near_power: f32,
+    /// Of the block of [`LOOK`] samples that is being gathered, and of those before it, as [`DelaySearch::push`] went by.
+    block: f32,
+    blocks: [f32; BLOCKS],
+    /// Power of what was sent that many blocks ago, forgotten as the correlation is.
+    sent_power: [f32; BLOCKS],
+    looked: usize,
+    best: usize,
+    agreed: u32,
+    last_sent: f32,
+    last_near: f32,
+}
+
+impl DelaySearch {
+    pub fn new() -> DelaySearch {
+        let mut sent = Vec::with_capacity(BUFFER);
+        sent.resize(LAGS, 0.0);
+        DelaySearch {
+            sent,
+            correlation: vec![0.0; LAGS],
+            near_power: 0.0,
+            block: 0.0,
+            blocks: [0.0; BLOCKS],
+            sent_power: [0.0; BLOCKS],
+            looked: 0,
+            best: 0,
+            agreed: 0,
+            last_sent: 0.0,
+            last_near: 0.0,
+        }
+    }
+
+    /// Forgets what was learned, not what was sent.
+    pub fn restart(&mut self) {
+        self.correlation.fill(0.0);
+        self.sent_power.fill(0.0);
+        (self.near_power, self.agreed) = (0.0, 0);
+    }
+
+    /// Nothing was sent for long.
+    pub fn pause(&mut self) {
+        self.sent.clear();
+        self.sent.resize(LAGS, 0.0);
+        (self.last_sent, self.last_near) = (0.0, 0.0);
+    }
+
+    /// Both streams of the same time, 8 kHz, a multiple of [`DOWN`] long. `search`: also looks. The delay in 8 kHz samples, when found.
+    pub fn push(&mut self, sent: &[f32], near: &[f32], search: bool, known: Option<usize>) -> Option<usize> {
+        let mut found = None;
+        for (sent, near) in sent.chunks_exact(DOWN).zip(near.chunks_exact(DOWN)) {
+            if self.sent.len() == BUFFER {
+                self.sent.copy_within(BUFFER - LAGS.., 0);
+                self.sent.truncate(LAGS);
+            }
+            let (x, y) = (sent.iter().sum::<f32>() * 0.25, near.iter().sum::<f32>() * 0.25);
+            let (dx, dy) = (x - 0.7 * self.last_sent, y - 0.7 * self.last_near);
+            (self.last_sent, self.last_near) = (x, y);
+            self.sent.push(dx);
+            self.block += dx * dx;
+            self.looked += 1;
+            let due = self.looked == LOOK;
+            if due {
+                self.looked = 0;
+                self.blocks.rotate_right(1);
+                self.blocks[0] = std::mem::take(&mut self.block);
+            }
+            if !search {
+                continue;
+            }
+            let window = self.sent.len() - LAGS;
+            for (sum, x) in self.correlation.iter_mut().zip(&self.sent[window..]) {
+                *sum += x * dy;
+            }
+            self.near_power += dy * dy;
+            if due {
+                found = self.look(known.map(|delay| delay / DOWN));
+            }
+        }
+        found
+    }
+
+    fn look(&mut self, known: Option<usize>) -> Option<usize> {
+        let (mut lag, mut most) = (0, 0.0f32);
+        let (mut near_lag, mut near_most) = (0, 0.0f32);
+        for (at, sum) in self.correlation.iter_mut().enumerate() {
+            let (here, size) = (LAGS - 1 - at, sum.abs());
+            if size > most {
+                (lag, most) = (here, size);
+            }
+            if size > near_most && known.is_some_and(|known| known.abs_diff(here) <= REACH) {
+                (near_lag, near_most) = (here, size);
+            }
+            *sum *= KEEP;
+        }
+        // A line's delay moves by a little; far away there is more likely another word that sounds the same.
+        let far = known.is_some() && near_most < 0.6 * most;
+        if known.is_some() && !far {
+            (lag, most) = (near_lag, near_most);
+        }
+        let agree = if far { AGREE_FAR } else { AGREE };
+        for (sum, block) in self.sent_power.iter_mut().zip(&self.blocks) {
+            *sum = *sum * KEEP + block;
+        }
+        let ago = lag / LOOK;
+        let sent = self.sent_power.iter().skip(ago).take(2).fold(0.0, |most: f32, power| most.max(*power));
+        let scale = (self.near_power * sent).sqrt();
+        self.near_power *= KEEP;
+        let same = lag.abs_diff(self.best) <= NEAR;
+        self.best = lag;
+        if most < LEAST * scale || scale < 1.0 {
+            self.agreed = 0;
+            return None;
+        }
+        self.agreed = if same { self.agreed + 1 } else { 0 };
+        (self.agreed >= agree).then_some(lag * DOWN)
+    }
+}
