@@ -1,8 +1,10 @@
 //! Audio, pure: codecs, the line's rate ↔ 24 k, concealment, the play-out queue with its ledger, tones, WAV; `front`: what the model hears.
 //!
-//! Samples are `i16`, mono. No allocation per frame in steady state. `quality` judges a recording against what was played.
+//! `splice` shortens and lengthens unheard, `comfort` is RFC 3389. Samples are `i16`, mono. No allocation per frame in steady state.
+//! `quality` judges a recording against what was played.
 
 pub mod codec;
+pub mod comfort;
 pub mod conceal;
 pub mod front;
 pub mod g711;
@@ -11,5 +13,6 @@ pub mod pcm;
 pub mod playout;
 pub mod quality;
 pub mod resample;
+pub mod splice;
 pub mod tone;
 pub mod wav;

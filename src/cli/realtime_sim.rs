@@ -20,6 +20,9 @@ pub struct Args {
     /// Send every caller sample straight back instead, as one endless response.
     #[arg(long)]
     pub echo: bool,
+    /// Write what each session hears to DIR/session-N.wav when it is over: what the model hears of your callers.
+    #[arg(long, value_name = "DIR", conflicts_with = "echo")]
+    pub record: Option<PathBuf>,
 }
 
 /// Runs it.
@@ -45,7 +48,7 @@ pub fn run(args: Args) -> ExitCode {
 async fn serve(args: Args, scenario: Scenario) -> Result<(), String> {
     let signals = |kind| signal(kind).map_err(|e| format!("cannot watch for signals: {e}"));
     let (mut term, mut int) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
-    let sim = Sim::start_with(args.listen, scenario, args.echo).await?;
+    let sim = Sim::recording(args.listen, scenario, args.echo, args.record).await?;
     println!("realtime-sim: {} (GA; preview with the header `OpenAI-Beta: realtime=v1`)", sim.url());
     tokio::select! {
         _ = term.recv() => {}

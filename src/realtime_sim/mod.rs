@@ -77,10 +77,19 @@ impl Sim {
     }
     /// The same with a scenario made in code.
     pub async fn start_with(listen: SocketAddr, scenario: Scenario, echo: bool) -> Result<Sim, String> {
+        Sim::recording(listen, scenario, echo, None).await
+    }
+    /// The same; what each session hears is written to `recordings/session-N.wav` when it is over (not in echo mode).
+    pub async fn recording(
+        listen: SocketAddr,
+        scenario: Scenario,
+        echo: bool,
+        recordings: Option<PathBuf>,
+    ) -> Result<Sim, String> {
         let access = Access { key: scenario.server.key.clone(), models: scenario.server.models.clone() };
         let socket = shell::bind(listen).await?;
         let addr = socket.local_addr().map_err(|e| format!("realtime-sim: {e}"))?;
-        let shared = Arc::new(shell::Shared::new(Arc::new(scenario), access, echo));
+        let shared = Arc::new(shell::Shared::new(Arc::new(scenario), access, echo, recordings));
         let mut listener = JoinSet::new();
         listener.spawn(shell::accept(socket, shared.clone()));
         Ok(Sim { addr, shared, listener })

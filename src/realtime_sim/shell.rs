@@ -6,9 +6,11 @@
 use super::handshake::{Access, HttpRefusal, MOST_HEAD, admit, head_length};
 use super::scenario::Scenario;
 use super::session::{Opening, Output, Session};
+use crate::audio::wav;
 use crate::net::clock;
 use futures_util::{SinkExt, StreamExt};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -31,6 +33,8 @@ pub(super) struct Shared {
     pub scenario: Arc<Scenario>,
     pub access: Access,
     pub echo: bool,
+    /// Where the audio of each session is written to.
+    pub recordings: Option<PathBuf>,
     pub sessions: AtomicUsize,
     pub listening: AtomicBool,
     numbers: AtomicU64,
@@ -40,11 +44,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub fn new(scenario: Arc<Scenario>, access: Access, echo: bool) -> Shared {
+    pub fn new(scenario: Arc<Scenario>, access: Access, echo: bool, recordings: Option<PathBuf>) -> Shared {
         Shared {
             scenario,
             access,
             echo,
+            recordings,
             sessions: AtomicUsize::new(0),
             listening: AtomicBool::new(true),
             numbers: AtomicU64::new(0),
@@ -114,6 +119,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
         scenario: shared.scenario.clone(),
         echo: shared.echo,
         unix_s: clock::unix_ms() / 1_000,
+        record: shared.recordings.is_some(),
     };
     tracing::debug!(session = opening.number, dialect = ?opening.dialect, model = opening.model, "realtime-sim: session open");
     let config = WebSocketConfig::default()
@@ -122,7 +128,14 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
         .max_frame_size(Some(MOST_MESSAGE));
     let socket = WebSocketStream::from_partially_read(stream, rest, Role::Server, Some(config)).await;
     let number = opening.number;
-    let end = run(socket, Session::new(clock::now(), opening)).await;
+    let mut session = Session::new(clock::now(), opening);
+    let end = run(socket, &mut session).await;
+    if let (Some(folder), Some((samples, hz))) = (&shared.recordings, session.recording()) {
+        let file = folder.join(format!("session-{number}.wav"));
+        if let Err(problem) = wav::write(&file, hz, &[&samples]) {
+            tracing::warn!(problem, "realtime-sim: the recording is lost");
+        }
+    }
     tracing::debug!(session = number, ?end, "realtime-sim: session over");
 }
 
@@ -163,7 +176,7 @@ async fn shake_hands(stream: &mut TcpStream, shared: &Shared) -> Option<(super::
 }
 
 /// One session, from its first event to the end of its socket.
-async fn run(mut socket: WebSocketStream<TcpStream>, mut session: Session) -> Result<(), Error> {
+async fn run(mut socket: WebSocketStream<TcpStream>, session: &mut Session) -> Result<(), Error> {
     loop {
         let due = loop {
             match session.poll() {

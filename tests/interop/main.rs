@@ -9,6 +9,8 @@ mod baresip;
 mod baresip_transfers;
 mod kamailio;
 mod pjsip;
+mod quality;
+mod relay;
 mod sipp;
 mod support;
 mod transfers;

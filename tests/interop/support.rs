@@ -119,6 +119,15 @@ pub fn realtime(dir: &Path, scenario: Option<&str>) -> (Running, String) {
     (sim, format!("ws://{at}/v1/realtime"))
 }
 
+/// The same, with a recording of what each session hears in `dir`/session-N.wav.
+pub fn recording(dir: &Path, scenario: &str) -> (Running, String) {
+    std::fs::write(dir.join("scenario.toml"), scenario).expect("written");
+    let folder = dir.to_str().expect("UTF-8 path");
+    let args = ["realtime-sim", "--listen", "127.0.0.1:0", "--scenario", "scenario.toml", "--record", folder];
+    let (sim, at) = start(&args, dir, "ws://");
+    (sim, format!("ws://{at}/v1/realtime"))
+}
+
 /// A port that nobody has, for UDP and TCP on loopback.
 pub fn free_port() -> u16 {
     loop {

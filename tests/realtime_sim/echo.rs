@@ -52,6 +52,7 @@ impl Joined {
             scenario: Arc::new(receptionist()),
             echo: true,
             unix_s: 1_760_000_000,
+            record: false,
         };
         let params = SessionParams { endpoint, agent, ready_timeout: Duration::from_secs(5) };
         let (client, server) = (Client::new(now, params), Server::new(now, opening));

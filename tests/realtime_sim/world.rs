@@ -93,6 +93,7 @@ impl World {
             scenario: Arc::new(scenario),
             echo,
             unix_s: 1_760_000_000,
+            record: false,
         };
         let session = Session::new(now, opening);
         let mut world = World {

@@ -3,7 +3,7 @@
 use super::super::conversation::Item;
 use super::super::shape::Refused;
 use super::super::vad::Border;
-use super::{Session, Transcript};
+use super::{MOST_RECORDED, Session, Transcript};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,14 @@ use std::time::{Duration, Instant};
 const MOST_TRANSCRIPTS: usize = 64;
 
 impl Session {
+    /// What was heard so far, and its rate in Hz; `None` without `Opening::record`.
+    pub fn recording(&self) -> Option<(Vec<i16>, u32)> {
+        let format = self.settings.input_format();
+        let mut samples = Vec::new();
+        format.decode(self.recording.as_ref()?, &mut samples);
+        Some((samples, format.hz()))
+    }
+
     /// Base64 audio of the caller.
     pub(super) fn append(&mut self, now: Instant, base64: &str) -> Result<(), Refused> {
         if self.echo.is_some() {
@@ -19,6 +27,10 @@ impl Session {
         let Ok(audio) = base64_simd::STANDARD.decode_to_vec(base64) else {
             return Err(Refused::new("invalid_value", "Invalid 'audio': expected base64-encoded audio.").at("audio"));
         };
+        if let Some(recording) = &mut self.recording {
+            let room = MOST_RECORDED.saturating_sub(recording.len());
+            recording.extend_from_slice(&audio[..audio.len().min(room)]);
+        }
         let mut borders = Vec::new();
         self.ears.append(&audio, &mut borders)?;
         for border in borders {

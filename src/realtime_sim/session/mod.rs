@@ -37,7 +37,12 @@ pub struct Opening {
     pub echo: bool,
     /// Unix seconds now, for `expires_at`.
     pub unix_s: u64,
+    /// Keep what is heard for [`Session::recording`].
+    pub record: bool,
 }
+
+/// Audio that a recording has at most: ten minutes of PCM16 at 24 kHz.
+const MOST_RECORDED: usize = 600 * 48_000;
 
 /// A transcript that is on its way.
 struct Transcript {
@@ -68,6 +73,7 @@ pub struct Session {
     playback_until: Instant,
     idle_at: Option<Instant>,
     idle_since_ms: u64,
+    recording: Option<Vec<u8>>,
     expires: Instant,
     /// The agent's voice was heard: it is fixed from now on.
     spoke: bool,
@@ -77,7 +83,7 @@ pub struct Session {
 
 impl Session {
     pub fn new(now: Instant, opening: Opening) -> Session {
-        let Opening { number, dialect, model, scenario, echo, unix_s } = opening;
+        let Opening { number, dialect, model, scenario, echo, unix_s, record } = opening;
         let mut wire = Wire::new(number, &scenario.faults);
         let id = wire.id("sess");
         let conversation_id = wire.id("conv");
@@ -98,6 +104,7 @@ impl Session {
             playback_until: now,
             idle_at: None,
             idle_since_ms: 0,
+            recording: record.then(Vec::new),
             expires: now + scenario.server.expires_after,
             spoke: false,
             cached: (0, 0),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""PESQ (ITU-T P.862, narrow band) of a degraded recording against its reference, both 8 kHz mono 16-bit WAV.
+"""PESQ (ITU-T P.862, narrow band) of degraded recordings against their references (REF DEGRADED …), all 8 kHz mono 16-bit WAV.
 
 Prints one JSON object. The `pesq` package is from PyPI; nothing else is used to read the files but the standard library.
 """
@@ -17,5 +17,6 @@ def read(path):
         return np.frombuffer(w.readframes(w.getnframes()), dtype=np.int16)
 
 
-reference, degraded = read(sys.argv[1]), read(sys.argv[2])
-print(json.dumps({"pesq_nb": round(float(pesq(8000, reference, degraded, "nb")), 3)}))
+files = sys.argv[1:]
+scores = [round(float(pesq(8000, read(files[n]), read(files[n + 1]), "nb")), 3) for n in range(0, len(files), 2)]
+print(json.dumps({"pesq_nb": scores[0], "each": scores}))

@@ -11,6 +11,7 @@ mod legs_fuzz;
 mod limits;
 mod long;
 mod moved;
+mod network;
 mod peer;
 mod second_leg;
 mod service;

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+use voxtrunk::audio::g711::Law;
 use voxtrunk::realtime::DialectKind;
 
 /// What answers a `response.create`.
@@ -130,7 +131,9 @@ impl Service {
         let bytes = base64_simd::STANDARD.decode_to_vec(audio).expect("append has base64");
         self.audio_bytes += bytes.len() as u64;
         self.appends += 1;
-        if self.keep_audio {
+        if self.keep_audio && self.g711 {
+            Law::Mu.decode(&bytes, &mut self.audio);
+        } else if self.keep_audio {
             self.audio.extend(bytes.chunks_exact(2).map(|p| i16::from_le_bytes([p[0], p[1]])));
         }
     }

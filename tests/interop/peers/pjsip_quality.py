@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Plays and records a call with PJSIP as it comes out of the box: adaptive jitter buffer, concealment.
+
+As a caller of URI; or, without URI, as caller and callee in one process, with whatever lies at --through between them. Each side plays one
+WAV file from the moment its media is there and records what it hears. Prints one JSON object. Everything stays on loopback.
+"""
+import argparse
+import json
+import os
+import time
+
+import pjsua2 as pj
+
+
+class Leg(pj.Call):
+    def __init__(self, phone, call_id=pj.PJSUA_INVALID_ID):
+        super().__init__(phone, call_id)
+        self.phone, self.ready_at, self.ended = phone, None, False
+
+    def onCallState(self, prm):
+        self.ended = self.getInfo().state == pj.PJSIP_INV_STATE_DISCONNECTED
+
+    def onCallMediaState(self, prm):
+        info = self.getInfo()  # SWIG: the list lives as long as this
+        for index, media in enumerate(info.media):
+            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE and self.ready_at is None:
+                self.ready_at = time.monotonic()
+                audio = self.getAudioMedia(index)
+                self.recorder = pj.AudioMediaRecorder()
+                self.recorder.createRecorder(self.phone.record)
+                audio.startTransmit(self.recorder)
+                self.player = pj.AudioMediaPlayer()
+                self.player.createPlayer(self.phone.play, pj.PJMEDIA_FILE_NO_LOOP)
+                self.player.startTransmit(audio)
+
+
+class Phone(pj.Account):
+    def __init__(self, endpoint, name, play, record, port=0):
+        super().__init__()
+        self.play, self.record, self.incoming = play, record, []
+        transport = pj.TransportConfig()
+        transport.port, transport.boundAddress = port, "127.0.0.1"
+        config = pj.AccountConfig()
+        config.idUri = f"sip:{name}@127.0.0.1"
+        config.sipConfig.transportId = endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
+        config.mediaConfig.transportConfig.boundAddress = "127.0.0.1"
+        self.create(config)
+
+    def onIncomingCall(self, prm):
+        leg = Leg(self, prm.callId)
+        self.incoming.append(leg)
+        answer = pj.CallOpParam()
+        answer.statusCode = 200
+        leg.answer(answer)
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--uri", help="call this, instead of the second phone")
+    p.add_argument("--through", help="where the second phone is dialled: HOST:PORT of a relay")
+    p.add_argument("--port", type=int, default=0, help="SIP port of the second phone")
+    p.add_argument("--play", required=True)
+    p.add_argument("--record", required=True)
+    p.add_argument("--answer-play", help="what the second phone says")
+    p.add_argument("--answer-record", help="what the second phone hears")
+    p.add_argument("--seconds", type=float, required=True)
+    p.add_argument("--dtx", action="store_true", help="send nothing while nobody speaks")
+    args = p.parse_args()
+
+    endpoint = pj.Endpoint()
+    endpoint.libCreate()
+    config = pj.EpConfig()
+    config.logConfig.level = config.logConfig.consoleLevel = 0
+    config.uaConfig.threadCnt = 1
+    config.medConfig.clockRate = config.medConfig.sndClockRate = 8000
+    config.medConfig.audioFramePtime = 20
+    config.medConfig.ecTailLen = 0
+    config.medConfig.noVad = not args.dtx
+    endpoint.libInit(config)
+    endpoint.audDevManager().setNullDev()
+    endpoint.libStart()
+    for codec in endpoint.codecEnum2():
+        endpoint.codecSetPriority(codec.codecId, 0)
+    endpoint.codecSetPriority("PCMU/8000/1", 255)
+    param = endpoint.codecGetParam("PCMU/8000/1")
+    param.setting.vad, param.setting.plc = args.dtx, True
+    endpoint.codecSetParam("PCMU/8000/1", param)
+
+    caller = Phone(endpoint, "caller", args.play, args.record)
+    callee = None
+    if not args.uri:
+        callee = Phone(endpoint, "callee", args.answer_play, args.answer_record, args.port)
+    call = Leg(caller)
+    call.makeCall(args.uri or f"sip:callee@{args.through}", pj.CallOpParam(True))
+
+    result, began = {"trouble": None}, time.monotonic()
+    while not call.ended:
+        endpoint.libHandleEvents(10)
+        now = time.monotonic()
+        if call.ready_at is None:
+            if now - began > 20:
+                result["trouble"] = "no media after 20 s"
+                break
+        elif now - call.ready_at >= args.seconds:
+            stat = call.getStreamStat(0)
+            result["rx_packets"], result["rx_lost"] = stat.rtcp.rxStat.pkt, stat.rtcp.rxStat.loss
+            result["tx_packets"] = stat.rtcp.txStat.pkt
+            result["jb_lost"], result["jb_discard"], result["jb_max_delay_ms"] = stat.jbuf.lost, stat.jbuf.discard, stat.jbuf.maxDelayMsec
+            break
+    if call.ended:
+        result["trouble"] = "the peer hung up"
+    for leg in [call] + (callee.incoming if callee else []):
+        leg.player = leg.recorder = None
+    endpoint.hangupAllCalls()
+    # Files are closed by the clock of the media, a little later.
+    end = time.monotonic() + 0.7
+    while time.monotonic() < end:
+        endpoint.libHandleEvents(10)
+    print(json.dumps(result), flush=True)
+    # The wrapper's destructors trip over calls that are over.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

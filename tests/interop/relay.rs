@@ -1,0 +1,174 @@
+//! A bad network between two telephones: SIP goes through unhurt, media is lost, delayed, overtaken and doubled.
+//!
+//! The caller dials the relay. In the offer and in the answer that pass through, the media address becomes one of the relay's two ports, so
+//! each side talks to the relay and knows nothing of it; later requests go past it. One call a relay.
+
+#[path = "../support/impairment.rs"]
+mod impairment;
+
+pub use impairment::{Impairment, Path};
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How often the relay looks: the precision of its delays.
+const LOOK: Duration = Duration::from_millis(1);
+
+pub struct Relay {
+    /// What the caller dials.
+    pub sip: SocketAddr,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Counts>>,
+}
+
+/// Media packets of each direction, [caller to callee, callee to caller].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    pub came: [u64; 2],
+    pub went: [u64; 2],
+}
+
+impl Relay {
+    /// Between a caller that will dial [`Relay::sip`] and `callee`; `path` each way.
+    pub fn start(callee: SocketAddr, path: Path, seed: u64) -> Relay {
+        let [sip, near, far] = std::array::from_fn(|_| {
+            let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+            socket.set_nonblocking(true).expect("a socket");
+            socket
+        });
+        let address = sip.local_addr().expect("bound");
+        let stop = Arc::new(AtomicBool::new(false));
+        let run = Run {
+            callee,
+            caller: None,
+            sip,
+            media: [near, far],
+            target: [None, None],
+            paths: [Impairment::new(path, seed), Impairment::new(path, seed ^ 0xFF)],
+            queue: BTreeMap::new(),
+            number: 0,
+            counts: Counts::default(),
+        };
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new().spawn(move || run.run(&stopped)).expect("a thread");
+        Relay { sip: address, stop, thread: Some(thread) }
+    }
+
+    /// Ends it.
+    pub fn counts(mut self) -> Counts {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Run {
+    callee: SocketAddr,
+    caller: Option<SocketAddr>,
+    sip: UdpSocket,
+    /// The port the caller sends to, and the one the callee sends to.
+    media: [UdpSocket; 2],
+    /// Media addresses of caller and callee.
+    target: [Option<SocketAddr>; 2],
+    paths: [Impairment; 2],
+    /// By time and number: direction and packet.
+    queue: BTreeMap<(Duration, u64), (usize, Vec<u8>)>,
+    number: u64,
+    counts: Counts,
+}
+
+impl Run {
+    fn run(mut self, stop: &AtomicBool) -> Counts {
+        let begin = Instant::now();
+        let mut bytes = [0u8; 65_536];
+        while !stop.load(Ordering::Relaxed) {
+            while let Ok((length, from)) = self.sip.recv_from(&mut bytes) {
+                self.signalling(from, &bytes[..length]);
+            }
+            for direction in 0..2 {
+                while let Ok((length, _)) = self.media[direction].recv_from(&mut bytes) {
+                    self.counts.came[direction] += 1;
+                    let now = begin.elapsed();
+                    for at in self.paths[direction].arrivals(now).into_iter().flatten() {
+                        self.number += 1;
+                        self.queue.insert((at, self.number), (direction, bytes[..length].to_vec()));
+                    }
+                }
+            }
+            let now = begin.elapsed();
+            while self.queue.first_key_value().is_some_and(|((at, _), _)| *at <= now) {
+                let Some((_, (direction, packet))) = self.queue.pop_first() else { break };
+                // What the caller sent leaves by the port that the callee knows.
+                if let Some(target) = self.target[1 - direction] {
+                    let _ = self.media[1 - direction].send_to(&packet, target);
+                    self.counts.went[direction] += 1;
+                }
+            }
+            std::thread::park_timeout(LOOK);
+        }
+        self.counts
+    }
+
+    fn signalling(&mut self, from: SocketAddr, message: &[u8]) {
+        let by_caller = from != self.callee;
+        let to = if by_caller {
+            self.caller = Some(from);
+            self.callee
+        } else {
+            let Some(caller) = self.caller else { return };
+            caller
+        };
+        let text = String::from_utf8_lossy(message);
+        let (side, port) = if by_caller { (0, self.port(1)) } else { (1, self.port(0)) };
+        let text = match rewrite(&text, port) {
+            Some((text, media)) => {
+                self.target[side] = Some(media);
+                text
+            }
+            None => text.into_owned(),
+        };
+        let _ = self.sip.send_to(text.as_bytes(), to);
+    }
+
+    fn port(&self, side: usize) -> u16 {
+        self.media[side].local_addr().expect("bound").port()
+    }
+}
+
+/// The message with its media at 127.0.0.1:`port`, and where it was; `None` without SDP.
+fn rewrite(message: &str, port: u16) -> Option<(String, SocketAddr)> {
+    let (head, body) = message.split_once("\r\n\r\n")?;
+    let media_line = body.lines().find(|line| line.starts_with("m=audio "))?;
+    let media_port = media_line.split(' ').nth(1)?;
+    let host = body.lines().rfind(|line| line.starts_with("c=IN IP4 "))?.trim_start_matches("c=IN IP4 ").trim();
+    let media = format!("{host}:{media_port}").parse().ok()?;
+    let body: String = body
+        .lines()
+        .filter(|line| !line.starts_with("a=rtcp"))
+        .map(|line| match line {
+            line if line.starts_with("c=") => "c=IN IP4 127.0.0.1\r\n".to_owned(),
+            line if line.starts_with("m=audio ") => {
+                format!("{}\r\n", line.replacen(&format!(" {media_port} "), &format!(" {port} "), 1))
+            }
+            line => format!("{line}\r\n"),
+        })
+        .collect();
+    let head: Vec<String> = head
+        .lines()
+        .map(|line| match line.split_once(':') {
+            Some((name, _)) if name.trim().eq_ignore_ascii_case("content-length") || name.trim() == "l" => {
+                format!("Content-Length: {}", body.len())
+            }
+            _ => line.to_owned(),
+        })
+        .collect();
+    Some((format!("{}\r\n\r\n{body}", head.join("\r\n")), media))
+}
