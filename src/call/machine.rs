@@ -312,18 +312,18 @@ impl Call {
             }
         };
         let Media { rtp, uplink, params, .. } = media;
+        uplink.set_reorder_wait(rtp.receiver.reorder_wait());
         let mut keys = Vec::new();
         while let Some(received) = rtp.receiver.poll(now) {
             use crate::rtp::receiver::Received;
             match received {
-                Received::Audio { payload_type, payload, lost_before, .. } => {
+                Received::Audio { payload_type, payload, lost_before, paused_before, .. } => {
                     if let Some(codec) = Media::codec_of(params, payload_type) {
-                        uplink.audio(now, codec, payload, lost_before, &mut append);
+                        uplink.audio(now, codec, payload, lost_before, paused_before, &mut append);
                     }
                 }
                 Received::Digit { event, .. } => keys.extend(super::digits::key_of_event(event)),
-                // The stall clock feeds silence; a noise level tells a VAD nothing.
-                Received::ComfortNoise { .. } => {}
+                Received::ComfortNoise { level } => uplink.comfort_noise(level),
             }
         }
         uplink.tick(now, &mut append);
