@@ -127,7 +127,8 @@ fn session_params(params: &MediaParams, policy: &MediaPolicy, signalling: IpAddr
         allowed,
         audio_payload_types: params.receive.clone(),
         dtmf_payload_type: params.dtmf_receive,
-        comfort_noise: params.comfort_noise.then_some(13),
+        // Its payload type is fixed, and many a gateway sends it without a word in the SDP: taken for unknown, it would look like a loss.
+        comfort_noise: Some(13),
         reorder_wait: policy.reorder_wait,
     };
     SessionParams { receiver, srtp: params.srtp.clone(), rtcp_mux: params.rtcp_mux, rtcp_remote: params.remote_rtcp }

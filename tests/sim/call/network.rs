@@ -55,9 +55,9 @@ fn call(name: &str, said: &[i16], sender: Sender, path: Path, seed: u64) -> Hear
     world.run(ms(100));
     let mut network = Impairment::new(path, seed);
     let mut packets: BTreeMap<(Duration, usize), Vec<u8>> = BTreeMap::new();
-    let (mut sequence, mut silent) = (0u16, false);
+    let (mut sequence, mut silent) = (20_000u16, false);
     for (n, samples) in said.chunks(sender.packet).enumerate() {
-        let (timestamp, at) = ((n * sender.packet) as u32, ms((n * sender.packet / 8) as u64));
+        let (timestamp, at) = (0x1000_0000 + (n * sender.packet) as u32, ms((n * sender.packet / 8) as u64));
         let quiet = sender.dtx && samples.iter().all(|s| s.unsigned_abs() < 40);
         let packet = if !quiet {
             let mut payload = Vec::new();
@@ -101,6 +101,11 @@ fn call(name: &str, said: &[i16], sender: Sender, path: Path, seed: u64) -> Hear
     Heard { samples, rtp, clock: (least, most) }
 }
 
+/// Root of the mean square.
+fn rms(samples: &[i16]) -> f64 {
+    (samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / samples.len().max(1) as f64).sqrt()
+}
+
 fn jitter(ms: u64) -> Path {
     Path { jitter: Duration::from_millis(ms), ..Path::default() }
 }
@@ -141,8 +146,12 @@ fn bad_networks() {
         for seed in 1..=4 {
             let heard = call(name, &said, PLAIN, path, seed);
             assert!(heard.clock.0 >= -230 && heard.clock.1 <= 220, "{name}, seed {seed}: {:?}", heard.clock);
-            let report = quality::compare(&said, &heard.samples).expect("speech");
-            assert!(report.correlation > 0.5, "{name}, seed {seed}: {report:?}");
+            // Small shifts in time are no loss, but a comparison by samples would take them for one; PESQ hears the difference.
+            let level = 20.0 * (rms(&heard.samples) / rms(&said)).log10();
+            assert!(level.abs() < 1.0, "{name}, seed {seed}: {level} dB");
+            let concealed = heard.rtp.concealed_ms.abs_diff(heard.rtp.lost * 20);
+            assert!(concealed <= 40 + heard.rtp.lost * 2, "{name}, seed {seed}: {:?}", heard.rtp);
+            assert!(heard.rtp.late <= 3, "{name}, seed {seed}: {:?}", heard.rtp);
         }
     }
 }
@@ -155,11 +164,15 @@ fn pauses_that_are_not_sent() {
         for (path, seed) in [(Path::default(), 1), (jitter(60), 2), (Path { loss: 0.05, ..jitter(60) }, 3)] {
             let sender = Sender { dtx: true, comfort_noise, ..PLAIN };
             let heard = call(name, &said, sender, path, seed);
-            assert!(heard.clock.0 >= -130 && heard.clock.1 <= 100, "{name}, seed {seed}: {:?}", heard.clock);
+            assert!(heard.clock.0 >= -130 && heard.clock.1 <= 170, "{name}, seed {seed}: {:?}", heard.clock);
+            let level = 20.0 * (rms(&heard.samples) / rms(&said)).log10();
+            assert!(level.abs() < 0.5, "{name}, seed {seed}: {level} dB");
             if path.loss == 0.0 {
+                assert_eq!(heard.rtp.concealed_ms, 0, "{name}, seed {seed}");
+            }
+            if path == Path::default() {
                 let report = quality::compare(&said, &heard.samples).expect("speech");
                 assert!(report.correlation > 0.99, "{name}, seed {seed}: {report:?}");
-                assert_eq!(heard.rtp.concealed_ms, 0, "{name}, seed {seed}");
             }
         }
     }
