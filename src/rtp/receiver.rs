@@ -285,7 +285,10 @@ impl Receiver {
                 // A digit of which only this packet is left is still a digit.
                 return if is_event { self.stray_event(&packet) } else { Ok(()) };
             }
-            Taken::Probation => return Err(DropCause::Sequence),
+            Taken::Probation => {
+                self.ceiling.give_back();
+                return Err(DropCause::Sequence);
+            }
         }
         if let Some(codec) = codec.filter(|_| taken != Taken::Duplicate) {
             self.jitter.packet(now, packet.timestamp, codec.clock_per_ms());

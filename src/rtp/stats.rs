@@ -107,4 +107,8 @@ impl Ceiling {
         }
         allowed
     }
+    /// A packet that was allowed turned out to be none of the stream's.
+    pub fn give_back(&mut self) {
+        self.tokens = (self.tokens + 1.0).min(BURST);
+    }
 }

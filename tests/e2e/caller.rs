@@ -1,7 +1,9 @@
-//! A raw caller: SIP as text over UDP, TCP or TLS, RTP as bytes. Shares nothing with the code under test.
+//! A raw caller: SIP as text over UDP, TCP or TLS, RTP as bytes. Shares nothing with the code under test but the ciphers of SRTP, which
+//! vectors and other programs' calls judge.
 
 use crate::certificates::{Authority, SERVER_NAME};
 use crate::world::PATIENCE;
+use base64_simd::STANDARD;
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::rustls::pki_types::ServerName;
+use voxtrunk::rtp::srtp::Srtp;
+use voxtrunk::srtp_key::{MasterKey, SrtpKeys, Suite};
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
@@ -34,6 +38,8 @@ pub struct Caller {
     invite: String,
     remote: Option<SocketAddr>,
     frame: u32,
+    /// What protects our packets, after [`Caller::secure`].
+    srtp: Option<Box<Srtp>>,
 }
 
 /// What came through the earpiece.
@@ -85,7 +91,7 @@ impl Caller {
         let rtp = UdpSocket::bind((local.ip(), 0)).await.unwrap();
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let (number, to_tag, invite) = Default::default();
-        Caller { wire, rtp, server, local, id, number, to_tag, cseq: 1, invite, remote: None, frame: 0 }
+        Caller { wire, rtp, server, local, id, number, to_tag, cseq: 1, invite, remote: None, frame: 0, srtp: None }
     }
 
     /// The text of a request of this call; `branch` tells it from the others.
@@ -318,7 +324,7 @@ impl Caller {
         packet.extend(self.id.to_be_bytes());
         packet.extend([event, 0x8A, 3, 0x20]);
         self.frame += 1;
-        self.rtp.send_to(&packet, remote).await.unwrap();
+        self.send_packet(packet, remote).await;
     }
 
     /// Replaces value of our dialog, as another caller writes it (RFC 3891 §6.1: the server's tag is the to-tag).
@@ -379,7 +385,55 @@ impl Caller {
         packet.extend(self.id.to_be_bytes());
         packet.extend(payload);
         self.frame += 1;
+        self.send_packet(packet, remote).await;
+    }
+
+    async fn send_packet(&mut self, mut packet: Vec<u8>, remote: SocketAddr) {
+        if let Some(srtp) = &mut self.srtp {
+            srtp.protect_rtp(&mut packet).unwrap();
+        }
         self.rtp.send_to(&packet, remote).await.unwrap();
+    }
+
+    /// The level of a datagram of the server's; `None`: no audio, or not protected as agreed on.
+    fn level(&mut self, datagram: &[u8]) -> Option<f64> {
+        let packet = match &mut self.srtp {
+            Some(srtp) => srtp.unprotect_rtp(std::time::Instant::now(), datagram).ok()?,
+            None => datagram,
+        };
+        packet.get(12..).filter(|payload| !payload.is_empty()).map(rms)
+    }
+
+    /// An offer of SRTP: `profile` and one line, of which `key` is key and salt.
+    pub fn secure_offer(&self, profile: &str, tag: u32, suite: Suite, key: &[u8]) -> String {
+        let line = format!("a=crypto:{tag} {} inline:{}\r\na=sendrecv", suite.name(), STANDARD.encode_to_string(key));
+        self.offer("0 101").replace("RTP/AVP", profile).replace("a=sendrecv", &line)
+    }
+
+    /// Takes the key in the server's answer; `key` is ours. The server's line, without its key.
+    pub fn secure(&mut self, answer: &str, suite: Suite, key: &[u8]) -> String {
+        let line = answer.lines().find_map(|line| line.strip_prefix("a=crypto:")).expect("a key of the server");
+        let (what, theirs) = line.split_once(" inline:").expect("a key");
+        let theirs = STANDARD.decode_to_vec(theirs).expect("base64");
+        let keys = [key, &theirs].map(|key| MasterKey::new(suite, key).expect("as long as its suite wants"));
+        let [send, receive] = keys;
+        self.srtp = Srtp::new(&SrtpKeys { suite, send, receive }).map(Box::new);
+        what.to_owned()
+    }
+
+    /// Where the server hears us.
+    pub fn remote(&self) -> SocketAddr {
+        self.remote.expect("an answered call")
+    }
+
+    /// Our SSRC.
+    pub fn ssrc(&self) -> u32 {
+        self.id
+    }
+
+    /// Number of our next packet.
+    pub fn next_sequence(&self) -> u16 {
+        self.frame as u16
     }
 
     /// Sends silence and listens until `enough`, or until `longest` has passed.
@@ -394,10 +448,10 @@ impl Caller {
                 self.speak(&[0xFF; 160]).await;
             }
             if let Ok(Ok((n, _))) = timeout_at(next, self.rtp.recv_from(&mut buffer)).await
-                && n > 12
+                && let Some(level) = self.level(&buffer[..n])
             {
                 heard.packets += 1;
-                heard.loudest = heard.loudest.max(rms(&buffer[12..n]));
+                heard.loudest = heard.loudest.max(level);
             }
         }
         heard
@@ -406,8 +460,8 @@ impl Caller {
     /// The level (RMS) of the next packet.
     pub async fn packet(&mut self, deadline: Instant) -> Option<f64> {
         let mut buffer = [0; 2048];
-        let received = timeout_at(deadline, self.rtp.recv_from(&mut buffer)).await;
-        received.ok()?.ok().filter(|(n, _)| *n > 12).map(|(n, _)| rms(&buffer[12..n]))
+        let (n, _) = timeout_at(deadline, self.rtp.recv_from(&mut buffer)).await.ok()?.ok()?;
+        self.level(&buffer[..n])
     }
 }
 

@@ -22,7 +22,7 @@ async fn a_full_server_says_when_to_come_again() {
     assert_eq!(records.len(), 2);
 }
 
-/// S10: no RTP port left is 503 before answer, and the port of an ended call rests before it is used again.
+/// S10, RTP-12: no RTP port left is 503 before answer, and the port of an ended call rests before it is used again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_port_is_503() {
     let world = World::new(vec![plan("1000", "")], |s| {

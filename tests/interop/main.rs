@@ -12,5 +12,6 @@ mod pjsip;
 mod quality;
 mod relay;
 mod sipp;
+mod srtp;
 mod support;
 mod transfers;

@@ -4,7 +4,7 @@
 mod authority;
 
 use super::support::{Server, free_port, here, peer_python, realtime, run};
-use authority::Authority;
+pub use authority::Authority;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -13,17 +13,17 @@ use std::time::Duration;
 use voxtrunk::audio::g711::Law;
 use voxtrunk::audio::{quality, wav};
 
-const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Echo.\"\ngreeting = \"none\"\n";
+pub const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Echo.\"\ngreeting = \"none\"\n";
 
 /// PJSIP's calls are judged by ear: one at a time.
 pub static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-fn call(python: &Path, server: &Server, args: &[&str]) -> Value {
+pub fn call(python: &Path, server: &Server, args: &[&str]) -> Value {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     call_at(python, server, &server.sip.to_string(), args)
 }
 
-fn call_at(python: &Path, server: &Server, at: &str, args: &[&str]) -> Value {
+pub fn call_at(python: &Path, server: &Server, at: &str, args: &[&str]) -> Value {
     let mut command = Command::new(python);
     command.current_dir(server.dir.path()).arg(here("peers/pjsip_call.py")).arg(format!("sip:100@{at}")).args(args);
     let (ok, output) = run(&mut command, Duration::from_secs(90));
@@ -42,7 +42,7 @@ fn pesq(python: &Path, reference: &Path, degraded: &Path) -> f64 {
 }
 
 /// Speech for the caller: two clips with a pause, and silence at the end for the echo to come back in.
-fn speech(server: &Server) -> (std::path::PathBuf, Vec<i16>) {
+pub fn speech(server: &Server) -> (std::path::PathBuf, Vec<i16>) {
     let clips = ["opening_hours", "book_appointment"].map(|name| {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("assets/speech/caller/{name}.wav"));
         wav::read_8k_mono(&file).expect("a clip of ours")
@@ -67,7 +67,7 @@ fn g711_round_trip(law: Law, samples: &[i16]) -> Vec<i16> {
 }
 
 /// What came back, cut to the length of what was said by the delay found.
-fn judge(python: &Path, server: &Server, law: Law, said: &[i16], recorded: &Path) -> (quality::Report, f64, f64) {
+pub fn judge(python: &Path, server: &Server, law: Law, said: &[i16], recorded: &Path) -> (quality::Report, f64, f64) {
     let heard = wav::read_8k_mono(recorded).expect("PJSIP's recording");
     let report = quality::compare(said, &heard).expect("speech came back");
     let start = (report.delay_ms.max(0.0) * 8.0) as usize;
@@ -104,7 +104,7 @@ fn echo_call(python: &Path, codec: &str, law: Law, transport: &str) -> Result<()
 }
 
 /// A busy machine stalls PJSIP's own clock, and its jitter buffer then stretches the recording: one clean call of five counts.
-fn until_clean(call: impl Fn(&Path) -> Result<(), String>) {
+pub fn until_clean(call: impl Fn(&Path) -> Result<(), String>) {
     let Some(python) = peer_python() else { return };
     let mut faults = Vec::new();
     while let Err(fault) = call(&python) {

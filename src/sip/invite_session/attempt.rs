@@ -321,6 +321,9 @@ fn flow_to(core: &Core, trunk: crate::sip::TrunkId, last: Flow, contact: &Uri) -
         None if contact.is_sip() && transport == Transport::Tls && last.transport != Transport::Tls => return None,
         None => last,
     };
-    let usable = core.advertised(trunk, flow).is_some() && flow.remote.is_ipv4() == last.remote.is_ipv4();
+    // What was said by TLS, keys of SRTP too, is not said again where anyone can read it.
+    let as_safe = last.transport != Transport::Tls || flow.transport == Transport::Tls;
+    let same_family = flow.remote.is_ipv4() == last.remote.is_ipv4();
+    let usable = as_safe && same_family && core.advertised(trunk, flow).is_some();
     usable.then_some(flow)
 }

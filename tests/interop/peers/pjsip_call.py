@@ -87,6 +87,8 @@ def main():
     p.add_argument("--ca", help="TLS: PEM of the authority that must have signed the server's certificate")
     p.add_argument("--prack", action="store_true", help="insist on reliable provisional responses")
     p.add_argument("--timer", action="store_true", help="insist on a session timer")
+    p.add_argument("--srtp", choices=["optional", "mandatory"], help="SRTP with keys in SDP")
+    p.add_argument("--suite", action="append", default=[], help="offer only these, in this order")
     p.add_argument("--log-level", type=int, default=0)
     args = p.parse_args()
 
@@ -134,6 +136,22 @@ def main():
         account_config.callConfig.prackUse = pj.PJSUA_100REL_MANDATORY
     if args.timer:
         account_config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_REQUIRED
+    if args.srtp:
+        media = account_config.mediaConfig
+        media.srtpUse = {"optional": pj.PJMEDIA_SRTP_OPTIONAL, "mandatory": pj.PJMEDIA_SRTP_MANDATORY}[args.srtp]
+        media.srtpSecureSignaling = 1 if args.transport == "tls" else 0
+        cryptos = pj.SrtpCryptoVector()
+        for suite in args.suite:
+            crypto = pj.SrtpCrypto()
+            crypto.name = suite
+            cryptos.append(crypto)
+        options = pj.SrtpOpt()
+        if args.suite:
+            options.cryptos = cryptos
+        keyings = pj.IntVector()
+        keyings.append(pj.PJMEDIA_SRTP_KEYING_SDES)
+        options.keyings = keyings
+        media.srtpOpt = options
     account = Account()
     account.create(account_config)
     call = Call(account, args, result)
@@ -177,6 +195,7 @@ def main():
                 result["rx_lost"] = stat.rtcp.rxStat.loss
                 result["tx_packets"] = stat.rtcp.txStat.pkt
                 result["rx_jitter_us"] = stat.rtcp.rxStat.jitterUsec.mean
+                result["dump"] = call.dump(True, " ")
             except pj.Error as error:
                 result["trouble"] = error.info()
             break

@@ -1,0 +1,212 @@
+//! SRTP with keys in SDP, agreed on with PJSIP and baresip and heard by them: quality, suites, hold, policies.
+
+use super::baresip;
+use super::pjsip::{Authority, ONE_AT_A_TIME, PLAN, call, call_at, judge, speech, until_clean};
+use super::support::{Running, Server, free_port, peer_python, program, realtime, run};
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+use std::sync::PoisonError;
+use std::time::Duration;
+use voxtrunk::audio::g711::Law;
+use voxtrunk::audio::{quality, wav};
+
+/// A server that is called by TLS and knows its callers as one trunk, with these lines of media settings.
+struct Secure {
+    server: Server,
+    authority: Authority,
+    at: String,
+    port: u16,
+    _realtime: Running,
+}
+
+fn secure(transport: &str, media: &str) -> Secure {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (realtime, url) = realtime(folder.path(), None);
+    let authority = Authority::new();
+    let (certificate, key) = authority.sign("server", "localhost");
+    let port = free_port();
+    let settings = format!(
+        "[sip.tls]\nlisten = \"127.0.0.1:{port}\"\ncertificate = \"{}\"\nkey = \"{}\"\n\
+         [[trunk]]\nname = \"pbx\"\nsources = [\"127.0.0.1\"]\ntransports = [\"{transport}\"]\n[trunk.media]\n{media}\n",
+        certificate.display(),
+        key.display()
+    );
+    let server = Server::configured(folder, &[("100.toml", PLAN)], &url, "127.0.0.1:0", &settings);
+    Secure { server, authority, at: format!("localhost:{port}"), port, _realtime: realtime }
+}
+
+impl Secure {
+    /// A call of PJSIP by TLS.
+    fn pjsip(&self, python: &Path, args: &[&str]) -> Value {
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let ca = self.authority.ca.to_str().expect("UTF-8 path");
+        call_at(python, &self.server, &self.at, &[&["--transport", "tls", "--ca", ca], args].concat())
+    }
+}
+
+/// One call of PJSIP with these arguments; what is wrong with what it heard of itself, if anything. `suite`: which must be in use on both sides.
+fn echo(python: &Path, secure: &Secure, udp: bool, args: &[&str], suite: &str) -> Result<(), String> {
+    let server = &secure.server;
+    let (file, said) = speech(server);
+    let seconds = (said.len() as f32 / 8000.0 + 2.0).to_string();
+    let file = file.to_str().expect("UTF-8 path");
+    let args = [&["--play", file, "--record", "heard.wav", "--seconds", &seconds], args].concat();
+    let report = if udp { call(python, server, &args) } else { secure.pjsip(python, &args) };
+    let records = server.cdrs(1);
+    let record = records.last().expect("a record");
+    assert_eq!((&record["cause"], &record["srtp"]), (&"caller_bye".into(), &suite.into()), "{report} {record}");
+    let dump = report["dump"].as_str().unwrap_or_default();
+    assert!(dump.contains("SRTP status: Active") && dump.contains(&format!("Crypto-suite: {suite}")), "{dump}");
+    let failed = (&record["rtp"]["srtp_failed"], &record["rtp"]["srtp_replayed"]);
+    assert_eq!(failed, (&0.into(), &0.into()), "{record}");
+    assert_eq!((&report["rx_lost"], &record["rtp"]["lost"]), (&0.into(), &0.into()), "{report} {record}");
+    let (quality, score, ceiling) = judge(python, server, Law::Mu, &said, &server.dir.path().join("heard.wav"));
+    println!("SRTP {suite}: PESQ {score:.3}, G.711 ceiling {ceiling:.3}, {quality:?}");
+    if score >= ceiling - 0.1 && quality.gaps.is_empty() && quality.clicks.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{suite}: PESQ {score:.3} against a ceiling of {ceiling:.3}: {quality:?}"))
+}
+
+fn echo_in(suite: &str) {
+    until_clean(|python| {
+        let secure = secure("tls", "srtp = \"require\"\nsource_policy = \"strict\"");
+        echo(python, &secure, false, &["--srtp", "mandatory", "--suite", suite], suite)
+    });
+}
+
+/// SRT-01, SRT-05: PJSIP with SRTP mandatory over TLS to a trunk that requires it, in the suite that everybody has.
+#[test]
+fn pjsip_in_aes_128() {
+    echo_in("AES_CM_128_HMAC_SHA1_80");
+}
+
+/// SRT-01: the same with tags of 32 bits, which we take but never offer.
+#[test]
+fn pjsip_in_aes_128_with_short_tags() {
+    echo_in("AES_CM_128_HMAC_SHA1_32");
+}
+
+/// SRT-06: AES-256 in counter mode.
+#[test]
+fn pjsip_in_aes_256() {
+    echo_in("AES_256_CM_HMAC_SHA1_80");
+}
+
+/// SRT-06: AES-GCM with 256 bits.
+#[test]
+fn pjsip_in_aes_256_gcm() {
+    echo_in("AEAD_AES_256_GCM");
+}
+
+/// SRT-02, SDP-14: PJSIP to which SRTP is a wish offers RTP/AVP with keys, and gets it where SRTP is our wish too.
+#[test]
+fn pjsip_to_which_it_is_a_wish() {
+    until_clean(|python| {
+        let secure = secure("tls", "");
+        let args = ["--srtp", "optional", "--suite", "AES_CM_128_HMAC_SHA1_80"];
+        echo(python, &secure, false, &args, "AES_CM_128_HMAC_SHA1_80")
+    });
+}
+
+/// SRT-01: by UDP, where a trunk says that keys may travel so.
+#[test]
+fn pjsip_by_udp_where_the_trunk_allows_it() {
+    until_clean(|python| {
+        let secure = secure("udp", "srtp = \"require\"\nsrtp_without_tls = true");
+        let args = ["--srtp", "mandatory", "--suite", "AES_CM_128_HMAC_SHA1_80"];
+        echo(python, &secure, true, &args, "AES_CM_128_HMAC_SHA1_80")
+    });
+}
+
+/// SRT-04, SDP-08, DLG-07: hold, resume, re-INVITE and UPDATE of a secured call: audio before and after, and no packet was refused.
+#[test]
+fn pjsip_holds_and_resumes() {
+    let Some(python) = peer_python() else { return };
+    let secure = secure("tls", "srtp = \"require\"");
+    let (file, _) = speech(&secure.server);
+    let file = file.to_str().expect("UTF-8 path");
+    let script = ["--hold-at", "1", "--hold-for", "1", "--reinvite-at", "3", "--update-at", "4"];
+    let args =
+        [&["--srtp", "mandatory", "--play", file, "--record", "heard.wav", "--seconds", "9"][..], &script].concat();
+    let report = secure.pjsip(&python, &args);
+    assert_eq!(report["peer_hung_up"], false, "{report}");
+    let heard = wav::read_8k_mono(&secure.server.dir.path().join("heard.wav")).expect("a recording");
+    let tail = &heard[heard.len().saturating_sub(3 * 8000)..];
+    assert!(tail.iter().any(|s| s.unsigned_abs() > 1000), "no speech in the last three seconds after resume");
+    let record = &secure.server.cdrs(1)[0];
+    assert_eq!((&record["cause"], &record["rtp"]["srtp_failed"]), (&"caller_bye".into(), &0.into()), "{record}");
+    assert!(record["srtp"].is_string(), "{record}");
+}
+
+/// SRT-02: a trunk that requires SRTP refuses PJSIP without, and one without SRTP refuses PJSIP that insists.
+#[test]
+fn pjsip_is_refused_where_policies_do_not_meet() {
+    let Some(python) = peer_python() else { return };
+    for (media, args) in [("srtp = \"require\"", &[][..]), ("srtp = \"off\"", &["--srtp", "mandatory"])] {
+        let secure = secure("tls", media);
+        let report = secure.pjsip(&python, &[&["--seconds", "2"], args].concat());
+        assert_eq!((&report["last_status"], &report["media"]), (&488.into(), &Value::Array(Vec::new())), "{report}");
+        assert_eq!(secure.server.cdrs(1)[0]["cause"], "no_srtp");
+    }
+}
+
+/// A call of baresip with this `mediaenc`; what is wrong with what it heard of itself.
+fn baresip_echo(media_encryption: &str, transport: &str, media: &str, profile: &str) {
+    let Some(program) = program("baresip") else { return };
+    let secure = secure(transport, media);
+    let dir = secure.server.dir.path();
+    let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/speech/caller/book_appointment.wav");
+    let mut said = vec![0i16; 4000];
+    said.extend(wav::read_8k_mono(&clip).expect("a clip of ours"));
+    let mut padded = said.clone();
+    padded.extend(vec![0; 24_000]);
+    wav::write(&dir.join("said.wav"), 8000, &[&padded]).expect("written");
+    let folder = baresip::configuration(dir, "PCMU", 20);
+    let add = |file: &str, text: &str| {
+        let file = folder.join(file);
+        let before = std::fs::read_to_string(&file).expect("written before");
+        std::fs::write(&file, format!("{}{text}\n", before.trim_end())).expect("written");
+    };
+    add("config", "\nmodule srtp.so");
+    add("accounts", &format!(";mediaenc={media_encryption}"));
+    let port = if transport == "tls" { secure.port } else { secure.server.sip.port() };
+    let mut command = Command::new(program);
+    command.current_dir(dir).args(["-4", "-s", "-f"]).arg(&folder).args(["-t", "9"]);
+    command.arg("-e").arg(format!("/dial sip:100@127.0.0.1:{port};transport={transport}"));
+    let (_, output) = run(&mut command, Duration::from_secs(60));
+    let recording = std::fs::read_dir(dir)
+        .expect("our folder")
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.to_string_lossy().ends_with("-dec.wav"))
+        .unwrap_or_else(|| panic!("baresip recorded nothing:\n{output}"));
+    assert!(output.contains(&format!("{profile} 0")), "the profile:\n{output}");
+    let heard = wav::read_8k_mono(&recording).expect("baresip's recording");
+    let report = quality::compare(&said, &heard).expect("speech came back");
+    println!("baresip {media_encryption} {transport}: {report:?}");
+    assert!(report.segmental_snr_db > 25.0, "{report:?}\n{output}");
+    assert!(report.gaps.is_empty() && report.clicks.is_empty(), "{report:?}");
+    let record = &secure.server.cdrs(1)[0];
+    assert_eq!((&record["cause"], &record["rtp"]["srtp_failed"]), (&"caller_bye".into(), &0.into()), "{record}");
+    assert!(record["srtp"].is_string(), "{record}\n{output}");
+}
+
+/// SRT-01, SRT-02: baresip with `srtp-mand` over TLS.
+#[test]
+fn baresip_that_insists() {
+    baresip_echo("srtp-mand", "tls", "srtp = \"require\"", "RTP/SAVP");
+}
+
+/// SDP-14: baresip with `srtp-mandf`, which offers RTP/SAVPF.
+#[test]
+fn baresip_with_feedback() {
+    baresip_echo("srtp-mandf", "tls", "srtp = \"require\"", "RTP/SAVPF");
+}
+
+/// SRT-01, SDP-14: baresip with `srtp`, RTP/AVP with keys, by UDP where the trunk allows it.
+#[test]
+fn baresip_by_udp_where_the_trunk_allows_it() {
+    baresip_echo("srtp", "udp", "srtp_without_tls = true", "RTP/AVP");
+}
