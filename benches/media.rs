@@ -1,7 +1,7 @@
 //! CPU of the media path, one 20 ms frame at a time: `cargo bench --bench media`.
 //!
 //! `up` = a datagram with 160 codes of G.711 → receiver → 480 samples of 24 kHz; `down` = 480 samples of 24 kHz → play-out → a datagram.
-//! A call-second is 50 of each.
+//! A call-second is 50 of each. `srtp` = one packet of it protected, and opened again.
 
 use std::hint::black_box;
 use std::net::SocketAddr;
@@ -19,6 +19,8 @@ use voxtrunk::net::clock;
 use voxtrunk::rtp::packet::{self, Packet};
 use voxtrunk::rtp::receiver::{Received, Receiver, ReceiverParams, SourcePolicy};
 use voxtrunk::rtp::sender::Sender;
+use voxtrunk::rtp::srtp::Srtp;
+use voxtrunk::srtp_key::{MasterKey, SrtpKeys, Suite};
 
 fn up(criterion: &mut Criterion) {
     let peer = SocketAddr::from(([192, 0, 2, 1], 4000));
@@ -135,5 +137,32 @@ fn parts(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(media, up, down, parts);
+/// One packet of 20 ms of G.711, 172 octets.
+fn srtp(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("srtp");
+    for suite in Suite::ALL {
+        let key = MasterKey::new(suite, &vec![5; suite.key_len() + suite.salt_len()]).expect("a key of that length");
+        let keys = SrtpKeys { suite, send: key.clone(), receive: key };
+        let end = || Srtp::new(&keys).expect("good keys");
+        let (now, mut sender, mut packet) = (clock::now(), Sender::new(1, 2, 3), Vec::new());
+        let mut one = end();
+        group.bench_function(format!("protect, {}", suite.name()), |b| {
+            b.iter(|| {
+                sender.frame(&[0x55; FRAME_8K], &mut packet);
+                one.protect_rtp(black_box(&mut packet)).expect("protected");
+            });
+        });
+        let (mut one, mut other) = (end(), end());
+        group.bench_function(format!("protect and unprotect, {}", suite.name()), |b| {
+            b.iter(|| {
+                sender.frame(&[0x55; FRAME_8K], &mut packet);
+                one.protect_rtp(&mut packet).expect("protected");
+                black_box(other.unprotect_rtp(now, &packet).expect("authentic"));
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(media, up, down, parts, srtp);
 criterion_main!(media);

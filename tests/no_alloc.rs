@@ -200,6 +200,39 @@ fn model_to_caller_allocates_nothing_per_packet() {
     assert!(packets > 4000, "{packets}");
 }
 
+/// SRTP and SRTCP of every suite, with replays and forgeries among the packets.
+#[test]
+fn srtp_allocates_nothing_per_packet() {
+    use voxtrunk::rtp::srtp::Srtp;
+    use voxtrunk::srtp_key::{MasterKey, SrtpKeys, Suite};
+    for suite in Suite::ALL {
+        let key = MasterKey::new(suite, &vec![5; suite.key_len() + suite.salt_len()]).expect("a key of that length");
+        let keys = SrtpKeys { suite, send: key.clone(), receive: key };
+        let (mut one, mut other) = (Srtp::new(&keys).expect("good keys"), Srtp::new(&keys).expect("good keys"));
+        let (now, mut sender, mut packet) = (clock::now(), Sender::new(1, 65_000, 7), Vec::new());
+        let report = [&[0x81, 201, 0, 7, 0, 0, 0, 1][..], &[3; 24]].concat();
+        let (mut taken, mut refused) = (0, 0);
+        let mut run = |packets: u32| {
+            for n in 0..packets {
+                sender.frame(&[n as u8; FRAME_8K], &mut packet);
+                one.protect_rtp(&mut packet).expect("protected");
+                taken += u32::from(other.unprotect_rtp(now, &packet).is_ok());
+                refused += u32::from(other.unprotect_rtp(now, &packet).is_err());
+                packet[20] ^= 1;
+                packet[3] ^= 0x40;
+                refused += u32::from(other.unprotect_rtp(now, &packet).is_err());
+                packet.clear();
+                packet.extend_from_slice(&report);
+                one.protect_rtcp(&mut packet).expect("protected");
+                taken += u32::from(other.unprotect_rtcp(now, &packet).is_ok());
+            }
+        };
+        run(10);
+        assert_eq!(allocations(|| run(2_000)), 0, "{suite:?}");
+        assert_eq!((taken, refused), (4_020, 4_020));
+    }
+}
+
 /// Bytes that this thread asks for while `work` runs, all together.
 fn bytes_asked_for(work: impl FnOnce()) -> usize {
     let before = BYTES.with(Cell::get);

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Ports held by other programs that one allocation may step over, so that it stays cheap.
 const MAX_FOREIGN: usize = 256;
+/// So that a flood of 5,000 packets a second does not push the caller's own out while the worker is late by 100 ms. Taken only when needed.
+const RTP_BUFFER: usize = 512 * 1024;
 /// RTCP is a packet now and then: keep the kernel from storing more than a few of them.
 const RTCP_BUFFER: usize = 2048;
 
@@ -121,7 +123,7 @@ impl RtpPorts {
 }
 
 fn bind(ip: IpAddr, port: u16) -> io::Result<RtpPort> {
-    let rtp = bind_udp(SocketAddr::new(ip, port), None)?;
+    let rtp = bind_udp(SocketAddr::new(ip, port), Some(RTP_BUFFER))?;
     mark(&rtp, DSCP_EF);
     let rtcp = bind_udp(SocketAddr::new(ip, port + 1), Some(RTCP_BUFFER))?;
     Ok(RtpPort { rtp, rtcp, port })

@@ -78,3 +78,6 @@ impl Protection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -263,4 +263,6 @@ fn sent(now: Instant, sender: &Sender, next: Option<Instant>) -> Sent {
 const CLOCK_HZ: u32 = 8_000;
 
 #[cfg(test)]
+mod srtp_tests;
+#[cfg(test)]
 mod tests;

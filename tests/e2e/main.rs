@@ -26,6 +26,7 @@ mod operating;
 mod peer;
 mod registering;
 mod securing;
+mod srtp;
 mod torture;
 mod transports;
 mod trunks;

@@ -7,7 +7,7 @@ use aes::{Aes128Enc, Aes256Enc};
 use ctr::CtrCore;
 use ctr::flavors::Ctr128BE;
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use ring::hmac;
+use ring::hmac as mac;
 
 /// Octets of a whole HMAC-SHA1 tag.
 pub(super) const HMAC_LEN: usize = 20;
@@ -44,16 +44,16 @@ fn apply<C: BlockCipherEncrypt<BlockSize = U16>>(key: &C, iv: &[u8; 16], octets:
 }
 
 /// HMAC-SHA1 (RFC 3711 §4.2.1) with its key already hashed in.
-pub(super) struct Authenticator(hmac::Key);
+pub(super) struct Authenticator(mac::Key);
 
 impl Authenticator {
     pub fn new(key: &[u8]) -> Authenticator {
-        Authenticator(hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key))
+        Authenticator(mac::Key::new(mac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key))
     }
 
     /// The tag of `octets` and then `more`, whole; a suite uses its first octets.
     pub fn tag(&self, octets: &[u8], more: &[u8]) -> [u8; HMAC_LEN] {
-        let mut context = hmac::Context::with_key(&self.0);
+        let mut context = mac::Context::with_key(&self.0);
         context.update(octets);
         context.update(more);
         let mut tag = [0; HMAC_LEN];

@@ -24,6 +24,8 @@ use tokio::task::AbortHandle;
 const MAX_CATCH_UP: usize = 64;
 /// WebSocket messages taken of one call in one tick.
 const MAX_MESSAGES: usize = 128;
+/// Datagrams taken of a call in one tick, once they come at every tick: more than a flood has, so that it does not crowd the caller out.
+const MAX_DATAGRAMS: usize = 128;
 /// Datagrams taken of a second leg in one tick.
 const MAX_LEG_DATAGRAMS: usize = 8;
 /// RTCP datagrams taken of one socket in one tick.
@@ -199,7 +201,7 @@ impl Slot {
         if self.swapped {
             return self.read_leg(shared);
         }
-        let most = if self.last_rtp_tick + 1 == tick { 32 } else { 1 };
+        let most = if self.last_rtp_tick + 1 == tick { MAX_DATAGRAMS } else { 1 };
         self.last_rtp_tick = tick;
         self.read_own(shared, most)
     }

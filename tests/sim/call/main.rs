@@ -18,6 +18,7 @@ mod service;
 mod setup;
 mod signalling;
 mod speech;
+mod srtp;
 mod tools;
 mod transfer;
 mod world;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 use voxtrunk::audio::g711::Law;
+use voxtrunk::net::clock;
+use voxtrunk::rtp::srtp::Srtp;
 
 /// What the peer's microphone gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct Peer {
     pub packets: u64,
     /// One in so many packets is lost on the way to us.
     pub lose_every: Option<u64>,
+    /// Everything is protected, both ways.
+    pub srtp: Option<Srtp>,
     pub sequence: u16,
     timestamp: u32,
     sent: u64,
@@ -69,6 +73,7 @@ impl Peer {
             keep: true,
             packets: 0,
             lose_every: None,
+            srtp: None,
             sequence: 65_500,
             timestamp: 0xFFFF_F000,
             sent: 0,
@@ -94,7 +99,11 @@ impl Peer {
         if self.lose_every.is_some_and(|n| self.sent.is_multiple_of(n)) {
             return None;
         }
-        Some(rtp(payload_type, self.sequence, timestamp, &payload))
+        let mut packet = rtp(payload_type, self.sequence, timestamp, &payload);
+        if let Some(srtp) = &mut self.srtp {
+            srtp.protect_rtp(&mut packet).expect("protected");
+        }
+        Some(packet)
     }
 
     /// The packets of one key: start, three updates, three ends (RFC 4733).
@@ -113,6 +122,14 @@ impl Peer {
 
     pub fn receive(&mut self, at: Duration, datagram: &[u8]) {
         self.packets += 1;
+        let opened;
+        let datagram = match &mut self.srtp {
+            Some(srtp) => {
+                opened = srtp.unprotect_rtp(clock::now(), datagram).expect("authentic").to_vec();
+                &opened
+            }
+            None => datagram,
+        };
         assert!(datagram.len() >= 12 && datagram[0] == 0x80, "not an RTP packet: {datagram:02x?}");
         let payload_type = datagram[1] & 0x7F;
         let law = if payload_type == 8 { Law::A } else { Law::Mu };

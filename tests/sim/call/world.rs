@@ -20,7 +20,8 @@ use voxtrunk::observe::pii::Pii;
 use voxtrunk::realtime::session::SessionFault;
 use voxtrunk::realtime::{DialectKind, Endpoint, Greeting, ProviderKind, Transcription, TurnDetection};
 use voxtrunk::rtp::receiver::SourcePolicy;
-use voxtrunk::sip::offer_answer::{Codec, LocalMedia, Negotiation};
+use voxtrunk::rtp::srtp::Srtp;
+use voxtrunk::sip::offer_answer::{Codec, LocalMedia, LocalSrtp, Negotiation};
 use voxtrunk::sip::user_agent::{SessionEnd, SessionId, UaCommand, UaEvent};
 use voxtrunk::tools::http::ToolResult;
 use voxtrunk::trunk::{CallerInfo, Trunk};
@@ -138,6 +139,8 @@ pub struct Setup {
     pub apology: Option<Arc<[i16]>>,
     pub caller_info: CallerInfo,
     pub trunk: Option<Arc<Trunk>>,
+    /// Our side of SRTP, and the far end's offer/answer, which makes the offer.
+    pub srtp: Option<(LocalSrtp, Negotiation)>,
 }
 
 impl Setup {
@@ -189,6 +192,8 @@ pub struct World {
     pub any_target: bool,
     /// RTCP packets of both legs.
     pub reports: u32,
+    /// The far end's side of SRTP.
+    pub secure: Option<Negotiation>,
     pub leg: SecondLeg,
     /// The session of the caller's side, which may move.
     pub own: SessionId,
@@ -207,14 +212,19 @@ impl World {
             apology: None,
             caller_info: CallerInfo::default(),
             trunk: None,
+            srtp: None,
         }
     }
 
-    fn new(setup: Setup) -> World {
+    fn new(mut setup: Setup) -> World {
         let base = voxtrunk::net::clock::now();
         let mut service = Service::new(setup.dialect);
         service.g711 = setup.plan.audio == AudioChoice::G711;
-        let call = Call::new(base, params(&setup));
+        let mut secure = setup.srtp.take();
+        if let Some((_, caller)) = &mut secure {
+            setup.offer = Some(caller.offer());
+        }
+        let call = Call::new(base, params(&setup, secure.as_ref().map(|(ours, _)| ours.clone())));
         let mut world = World {
             now: Duration::ZERO,
             base,
@@ -237,6 +247,7 @@ impl World {
             keep_notes: true,
             any_target: false,
             reports: 0,
+            secure: secure.map(|(_, caller)| caller),
             leg: SecondLeg::default(),
             own: SESSION,
         };
@@ -262,6 +273,18 @@ impl World {
                 }
                 Output::Sip(command) => {
                     assert!(self.ended.is_none(), "a command after the end: {command:?}");
+                    if let (
+                        UaCommand::Accept { sdp: answer, .. } | UaCommand::AnswerReinvite { answer: Ok(answer), .. },
+                        Some(caller),
+                    ) = (&command, &mut self.secure)
+                    {
+                        let media = caller.receive_answer(answer).expect("an answer");
+                        let keys = media.srtp.expect("a protected stream");
+                        match &mut self.peer.srtp {
+                            Some(srtp) => assert!(srtp.set_keys(voxtrunk::net::clock::now(), &keys)),
+                            none => *none = Srtp::new(&keys),
+                        }
+                    }
                     if let UaCommand::Accept { session, .. } = &command {
                         // The user agent ends a dialog that is replaced.
                         let before = std::mem::replace(&mut self.own, *session);
@@ -282,7 +305,13 @@ impl World {
                     assert!(to == leg_addr() || self.any_target, "the leg's media goes to {to}");
                     self.leg.peer.receive(self.now, self.call.rtp_bytes());
                 }
-                Output::Rtcp { .. } | Output::LegRtcp { .. } => self.reports += 1,
+                Output::Rtcp { .. } => {
+                    self.reports += 1;
+                    if let Some(srtp) = &mut self.peer.srtp {
+                        srtp.unprotect_rtcp(voxtrunk::net::clock::now(), self.call.rtp_bytes()).expect("authentic");
+                    }
+                }
+                Output::LegRtcp { .. } => self.reports += 1,
                 Output::SwapLegs => {
                     assert!(self.leg.port, "nothing to swap with");
                     std::mem::swap(&mut self.peer, &mut self.leg.peer);
@@ -534,7 +563,7 @@ pub fn local_media() -> LocalMedia {
     }
 }
 
-fn params(setup: &Setup) -> CallParams {
+fn params(setup: &Setup, srtp: Option<LocalSrtp>) -> CallParams {
     CallParams {
         id: Arc::from("c1"),
         session: SESSION,
@@ -555,7 +584,7 @@ fn params(setup: &Setup) -> CallParams {
         trunk: setup.trunk.clone(),
         dialled: "+15551230001".into(),
         source: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)), 5060),
-        negotiation: Negotiation::new(local_media()),
+        negotiation: Negotiation::new(LocalMedia { srtp, ..local_media() }),
         offer: setup.offer.clone(),
         media: MediaPolicy { source: setup.policy, allowed: Vec::new(), reorder_wait: ms(40), append_ms: 20 },
         apology: setup.apology.clone(),
