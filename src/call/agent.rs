@@ -270,7 +270,7 @@ impl Call {
     }
 
     /// Whether the agent, and not the caller, is at work.
-    fn agent_busy(&self, now: Instant) -> bool {
+    pub(super) fn agent_busy(&self, now: Instant) -> bool {
         !self.is_drained() || self.response_active || self.tools.is_running() || self.turns.is_awaited(now)
     }
 

@@ -59,6 +59,11 @@ impl LimitClock {
         self.cap() - GOODBYE_LEAD.min(self.max_call / 4)
     }
 
+    /// Since when media is owed: the answer, or the resume. `None` on hold.
+    pub fn media_from(&self) -> Option<Instant> {
+        self.media_from
+    }
+
     fn media_deadline(&self, last_packet: Option<Instant>) -> Option<Instant> {
         let from = self.media_from?;
         Some(match last_packet {

@@ -10,6 +10,7 @@ use super::leg::{Leg, Wish};
 use super::limits::LimitClock;
 use super::link::Socket;
 use super::media::{Goodbye, Media};
+use super::one_way::OneWay;
 use super::record::Record;
 use super::segments::Segments;
 use super::silence::SilenceClock;
@@ -98,6 +99,7 @@ pub struct Call {
     pub(super) caller_info: CallerInfo,
     pub(super) limits: Option<LimitClock>,
     pub(super) silence: SilenceClock,
+    pub(super) one_way: OneWay,
     pub(super) filler: Filler,
     pub(super) record: Option<Record>,
 
@@ -154,6 +156,7 @@ impl Call {
             trunk: params.trunk,
             caller_info: params.caller_info,
             limits: None,
+            one_way: OneWay::default(),
             filler: Filler::default(),
             record: Some(record),
             wall_clock: WallClock { at: now, unix_ms: params.unix_ms },
@@ -246,6 +249,7 @@ impl Call {
         self.leg_clock(now);
         self.transfer_clock(now);
         self.bridge_clock(now);
+        self.one_way_clock(now);
         self.farewell_clock(now);
         self.filler_clock(now);
         self.pump(now);
@@ -268,6 +272,7 @@ impl Call {
             self.transfer_timeout(now),
             self.leg_timeout(),
             self.farewell_timeout(now),
+            self.one_way_timeout(),
             self.filler.timeout(now),
         ]
         .into_iter()
@@ -290,8 +295,12 @@ impl Call {
     fn datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         let Some(media) = &mut self.media else { return };
         media.rtp.handle_rtp(now, from, datagram);
-        if let Some(addr) = media.moved_target() {
-            self.note(CallEvent::MediaSource { addr });
+        let (source, stranger) = (media.moved_target(), media.new_stranger());
+        if let Some((addr, moved)) = source {
+            self.note(CallEvent::MediaSource { addr, moved });
+        }
+        if let Some(addr) = stranger {
+            self.note(CallEvent::SourceRefused { addr });
         }
         let heard = self.media.as_ref().and_then(|m| m.rtp.receiver.last_packet());
         if self.answered.is_some_and(|answered| heard.is_some_and(|at| at >= answered)) {

@@ -3,8 +3,10 @@
 use super::MediaPolicy;
 use super::downlink::Downlink;
 use super::uplink::Uplink;
-use crate::codec::Codec;
+use crate::codec::{Codec, TICKS_PER_MS};
 use crate::realtime::AudioFormat;
+use crate::rtp::e_model;
+use crate::rtp::quality::Quality;
 use crate::rtp::receiver::ReceiverParams;
 use crate::rtp::rtcp::WallClock;
 use crate::rtp::sender::Sender;
@@ -29,6 +31,8 @@ pub(super) struct Media {
     /// The session is to hear silence, whatever comes.
     deaf: bool,
     target: Option<SocketAddr>,
+    /// Strangers that were told of.
+    strangers: usize,
 }
 
 impl Media {
@@ -46,6 +50,7 @@ impl Media {
             seed: scramble(seed.wrapping_add(2)),
             deaf: false,
             target: None,
+            strangers: 0,
             params,
         };
         media.uplink.set_muted(!media.hears_caller());
@@ -78,6 +83,15 @@ impl Media {
         Some((port, to, packet))
     }
 
+    /// How good the stream is, both ways.
+    pub fn quality(&self) -> Quality {
+        let (packets, heard) = (self.rtp.receiver.stats().packets.max(1), self.uplink.stats());
+        let packet_ms = heard.audio as f32 / TICKS_PER_MS as f32 / packets as f32;
+        let played = heard.audio + heard.concealed;
+        let concealed = (played > 0).then(|| 100.0 * heard.concealed as f32 / played as f32);
+        Quality { concealed_percent: concealed, ..Quality::of(&self.rtp, e_model::G711_PLC, packet_ms) }
+    }
+
     pub fn set_deaf(&mut self, deaf: bool) {
         self.deaf = deaf;
         self.uplink.set_muted(deaf || !self.hears_caller());
@@ -103,14 +117,21 @@ impl Media {
         params.receive.iter().find(|(pt, _)| *pt == payload_type).map(|(_, codec)| *codec)
     }
 
-    /// The target, if it has moved since the last look.
-    pub fn moved_target(&mut self) -> Option<SocketAddr> {
+    /// The target, if it is another one than at the last look; and whether it moved from the one of before, or of the SDP.
+    pub fn moved_target(&mut self) -> Option<(SocketAddr, bool)> {
         let target = self.rtp.receiver.target();
         if target == self.target {
             return None;
         }
-        self.target = target;
-        target
+        let before = std::mem::replace(&mut self.target, target).or(self.params.remote);
+        target.map(|target| (target, before != Some(target)))
+    }
+
+    /// An address that was refused for the first time since the last look.
+    pub fn new_stranger(&mut self) -> Option<SocketAddr> {
+        let stranger = self.rtp.refused().strangers.iter().nth(self.strangers)?;
+        self.strangers += 1;
+        Some(stranger.addr)
     }
 
     pub fn timeout(&self) -> Option<Instant> {

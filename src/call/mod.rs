@@ -18,6 +18,7 @@
 //! | `moved` | the caller's side becomes another dialog (Replaces, inbound REFER) |
 //! | `caller_data` | what the model may know of the caller |
 //! | `limits`, `silence`, `filler` | clocks |
+//! | `one_way` | why one side does not hear the other |
 //! | `fallback`, `farewell`, `end`, `record` | how it ends, who and why, what stays |
 //!
 //! State: Ringing → Talking → Ending → Ended; Talking → Bridged → Ended.
@@ -38,6 +39,7 @@ mod link;
 mod machine;
 mod media;
 mod moved;
+mod one_way;
 mod packets;
 mod record;
 mod relay;
@@ -289,7 +291,18 @@ pub enum CallEvent {
         label: &'static str,
         detail: String,
     },
+    /// Media goes there from now on. `moved`: it went, or was to go, elsewhere before.
     MediaSource {
         addr: SocketAddr,
+        moved: bool,
+    },
+    /// Media came from an address that may not send: the first packet, of at most four addresses a call.
+    SourceRefused {
+        addr: SocketAddr,
+    },
+    /// One side does not hear the other: the likely cause, and what to do, in a sentence.
+    OneWayAudio {
+        cause: &'static str,
+        why: String,
     },
 }

@@ -2,7 +2,7 @@
 
 use super::media::Media;
 use super::{CallEnd, CallParams, CallRecord};
-use crate::observe::cdr::{Cdr, RtpRecord, ToolRecord};
+use crate::observe::cdr::{Cdr, MediaVerdict, RtpRecord, ToolRecord};
 use crate::observe::pii::Pii;
 use crate::sip::headers::Reason;
 use std::time::{Duration, Instant};
@@ -73,12 +73,32 @@ impl Record {
             duplicate: cdr.rtp.duplicate + now.duplicate,
             reordered: cdr.rtp.reordered + now.reordered,
             refused_source: cdr.rtp.refused_source + now.refused_source,
+            source_changes: cdr.rtp.source_changes + now.source_changes,
             srtp_failed: cdr.rtp.srtp_failed + srtp.failed + srtp.malformed,
             srtp_replayed: cdr.rtp.srtp_replayed + srtp.replayed,
             concealed_ms: cdr.rtp.concealed_ms + concealed,
             jitter_ms: now.jitter_ms,
         };
         cdr.rtp_sent += media.downlink.packets();
+        cdr.quality = media.quality().after(cdr.quality);
+    }
+
+    /// One side does not hear the other.
+    pub fn judged(&mut self, now: Instant, cause: &'static str, why: String) {
+        let at_ms = self.since_answer(now);
+        self.cdr.media_verdict = Some(MediaVerdict { cause, why, at_ms, audio_after_ms: None });
+    }
+
+    /// The caller is heard after all.
+    pub fn heard(&mut self, now: Instant) {
+        let at_ms = self.since_answer(now);
+        if let Some(verdict) = self.cdr.media_verdict.as_mut().filter(|verdict| verdict.cause != "unheard") {
+            verdict.audio_after_ms.get_or_insert(at_ms);
+        }
+    }
+
+    fn since_answer(&self, now: Instant) -> u64 {
+        self.answered.map_or(0, |answered| now.saturating_duration_since(answered).as_millis() as u64)
     }
 
     pub fn tool(&mut self, name: String, ok: bool, ms: u64) {
@@ -105,7 +125,7 @@ impl Record {
 
     pub fn finish(mut self, now: Instant, end: CallEnd) -> CallRecord {
         self.cdr.ended_unix_ms = self.unix(now);
-        self.cdr.talk_ms = self.answered.map_or(0, |t| now.saturating_duration_since(t).as_millis() as u64);
+        self.cdr.talk_ms = self.since_answer(now);
         self.cdr.ended_by = Some(end.by);
         self.cdr.cause = end.cause.label().to_owned();
         // The caller's words come late, the agent's once they were heard: the order is that of speaking.

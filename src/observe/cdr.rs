@@ -1,6 +1,7 @@
 //! One call detail record per INVITE, refused ones included, as one JSON line.
 
 use crate::realtime::Usage;
+use crate::rtp::quality::Quality;
 use crate::rtp::receiver::ReceiverStats;
 use serde::Serialize;
 
@@ -49,6 +50,11 @@ pub struct Cdr {
     pub srtp: Option<&'static str>,
     pub rtp_sent: u64,
     pub rtp: RtpRecord,
+    /// How good the line was: loss, round trip, MOS, in both directions. Of the last stream, where a call had more than one.
+    pub quality: Quality,
+    /// Why one side did not hear the other, if that happened: the last verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_verdict: Option<MediaVerdict>,
     pub turns: Vec<TurnRecord>,
     pub barge_ins: u32,
     pub tools: Vec<ToolRecord>,
@@ -80,11 +86,26 @@ pub struct RtpRecord {
     pub duplicate: u64,
     pub reordered: u64,
     pub refused_source: u64,
+    /// How often the stream came from another address than before, or than its SDP says.
+    pub source_changes: u32,
     /// SRTP and SRTCP packets that were not authentic, and those that came again.
     pub srtp_failed: u64,
     pub srtp_replayed: u64,
     pub concealed_ms: u64,
     pub jitter_ms: f32,
+}
+
+/// Why audio goes one way only, or not at all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MediaVerdict {
+    /// `source_refused`, `no_packet`, `only_rtcp`, `srtp_keys`, `payload_type`, `webrtc` or `unheard` (the peer does not get ours).
+    pub cause: &'static str,
+    /// What was seen, and what to do.
+    pub why: String,
+    /// When, after the answer.
+    pub at_ms: u64,
+    /// Audio came after all, this long after the answer.
+    pub audio_after_ms: Option<u64>,
 }
 
 impl From<ReceiverStats> for RtpRecord {
@@ -96,6 +117,7 @@ impl From<ReceiverStats> for RtpRecord {
             duplicate: s.duplicate,
             reordered: s.reordered,
             refused_source: s.refused_source,
+            source_changes: s.source_changes,
             srtp_failed: 0,
             srtp_replayed: 0,
             concealed_ms: 0,

@@ -1,11 +1,13 @@
 //! One event = one log line + one metric. Caller data stays masked ([`super::pii::Pii`]).
 
+use super::cdr::Cdr;
 use super::metrics::Metrics;
 use crate::call::CallEvent;
 use tracing::{debug, info, warn};
 
-/// Writes down what happened in a call.
-pub fn note(call: &str, event: &CallEvent, metrics: &Metrics) {
+/// Writes down what happened in the call of this record.
+pub fn note(record: &Cdr, event: &CallEvent, metrics: &Metrics) {
+    let (call, trunk) = (record.call.as_str(), record.trunk.as_deref().unwrap_or_default());
     match event {
         CallEvent::Ringing => info!(call, "ringing"),
         CallEvent::Answered { codec } => info!(call, codec, "answered"),
@@ -52,7 +54,20 @@ pub fn note(call: &str, event: &CallEvent, metrics: &Metrics) {
             metrics.warning(label);
             debug!(call, label, detail, "warning");
         }
-        CallEvent::MediaSource { addr } => info!(call, %addr, "media source"),
+        CallEvent::MediaSource { addr, moved } => {
+            if *moved {
+                metrics.source_changed(trunk);
+            }
+            info!(call, %addr, moved, "media source");
+        }
+        CallEvent::SourceRefused { addr } => {
+            metrics.source_refused(trunk);
+            info!(call, %addr, "media from an address that may not send");
+        }
+        CallEvent::OneWayAudio { cause, why } => {
+            metrics.one_way_audio(trunk, cause);
+            warn!(call, trunk, cause, why, "one-way audio");
+        }
     }
 }
 
@@ -86,11 +101,12 @@ mod tests {
             .with_writer(move || writer.clone())
             .finish();
         let metrics = Metrics::new();
+        let record = Cdr { call: "c1".into(), ..Cdr::default() };
         tracing::subscriber::with_default(subscriber, || {
-            note("c1", &CallEvent::CallerSaid(Pii("my card is canary 4111".into())), &metrics);
-            note("c1", &CallEvent::BargeIn { heard_ms: 1340, stop_ms: 20 }, &metrics);
-            note("c1", &CallEvent::ToolDone { name: "look_up".into(), ok: false, ms: 7 }, &metrics);
-            note("c1", &CallEvent::Warning { label: "unknown_event", detail: "x".into() }, &metrics);
+            note(&record, &CallEvent::CallerSaid(Pii("my card is canary 4111".into())), &metrics);
+            note(&record, &CallEvent::BargeIn { heard_ms: 1340, stop_ms: 20 }, &metrics);
+            note(&record, &CallEvent::ToolDone { name: "look_up".into(), ok: false, ms: 7 }, &metrics);
+            note(&record, &CallEvent::Warning { label: "unknown_event", detail: "x".into() }, &metrics);
         });
         let log = String::from_utf8(sink.0.lock().expect("not poisoned").clone()).expect("UTF-8");
         assert!(!log.contains("canary") && !log.contains("4111"), "{log}");

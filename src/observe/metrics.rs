@@ -31,6 +31,12 @@ const STOP_BUCKETS: [f64; 9] = [0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.25, 
 const LAG_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5];
 /// Seconds. Tools run up to a minute.
 const TOOL_BUCKETS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0];
+/// MOS, finest where callers begin to complain.
+const MOS_BUCKETS: [f64; 10] = [1.5, 2.0, 2.5, 3.0, 3.3, 3.6, 3.8, 4.0, 4.2, 4.4];
+/// Share of packets. Concealment hides 1 %, nothing hides 10 %.
+const LOSS_BUCKETS: [f64; 9] = [0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
+/// Seconds. Jitter and round trip of a network.
+const NETWORK_BUCKETS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.3, 0.6, 1.2];
 /// Seconds. Calls last from a wrong number to hours.
 const CALL_BUCKETS: [f64; 9] = [1.0, 5.0, 15.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0];
 
@@ -61,6 +67,13 @@ pub struct Metrics {
     trunk_invites: Family<TrunkLabels, Counter>,
     trunk_registered: Family<TrunkLabel, Gauge>,
     trunk_target_up: Family<TrunkLabels, Gauge>,
+    mos: HistogramFamily<TrunkLabels>,
+    loss: HistogramFamily<TrunkLabels>,
+    jitter: HistogramFamily<TrunkLabels>,
+    round_trip: HistogramFamily<TrunkLabel>,
+    one_way: Family<TrunkLabels, Counter>,
+    source_changed: Family<TrunkLabel, Counter>,
+    source_refused: Family<TrunkLabel, Counter>,
 }
 
 impl Default for Metrics {
@@ -97,6 +110,13 @@ impl Metrics {
             trunk_invites: Family::default(),
             trunk_registered: Family::default(),
             trunk_target_up: Family::default(),
+            mos: Family::new_with_constructor(|| Histogram::new(MOS_BUCKETS)),
+            loss: Family::new_with_constructor(|| Histogram::new(LOSS_BUCKETS)),
+            jitter: Family::new_with_constructor(|| Histogram::new(NETWORK_BUCKETS)),
+            round_trip: Family::new_with_constructor(|| Histogram::new(NETWORK_BUCKETS)),
+            one_way: Family::default(),
+            source_changed: Family::default(),
+            source_refused: Family::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         metrics
@@ -130,6 +150,15 @@ impl Metrics {
         r.register("trunk_invites", "INVITEs received, by trunk and result", self.trunk_invites.clone());
         r.register("trunk_registered", "1 while our registration is good", self.trunk_registered.clone());
         r.register("trunk_target_up", "1 while a target answers OPTIONS", self.trunk_target_up.clone());
+        r.register("mos", "Estimated MOS (G.107) of a call, by who hears: agent or caller", self.mos.clone());
+        let help = "Share of a call's packets that never came or came too late, by who hears";
+        r.register_with_unit("rtp_loss", help, Unit::Ratios, self.loss.clone());
+        r.register_with_unit("rtp_jitter", "Interarrival jitter of a call, by who hears", s(), self.jitter.clone());
+        r.register_with_unit("rtp_round_trip", "Round trip of a call by RTCP", s(), self.round_trip.clone());
+        let help = "Calls in which one side did not hear the other, by likely cause";
+        r.register("one_way_audio", help, self.one_way.clone());
+        r.register("rtp_source_changed", "Streams that went on from another address", self.source_changed.clone());
+        r.register("rtp_source_refused", "Addresses whose media was refused", self.source_refused.clone());
         r
     }
 
@@ -183,6 +212,7 @@ impl Metrics {
         ] {
             self.rtp_packets.get_or_create(&[("result", result)]).inc_by(count);
         }
+        self.quality(cdr);
         for (kind, count) in [
             ("input_text", cdr.tokens.input_text),
             ("input_audio", cdr.tokens.input_audio),
@@ -192,6 +222,40 @@ impl Metrics {
         ] {
             self.tokens.get_or_create(&[("kind", kind)]).inc_by(count);
         }
+    }
+
+    fn quality(&self, cdr: &Cdr) {
+        let trunk = || cdr.trunk.clone().unwrap_or_default();
+        let quality = &cdr.quality;
+        let agent_jitter = (cdr.rtp.received > 0).then_some(cdr.rtp.jitter_ms);
+        for (hears, mos, loss, jitter) in [
+            ("agent", quality.mos, quality.loss_percent, agent_jitter),
+            ("caller", quality.remote_mos, quality.remote_loss_percent, quality.remote_jitter_ms),
+        ] {
+            let labels = [("trunk", trunk()), ("heard_by", hears.to_owned())];
+            for (family, value) in [
+                (&self.mos, mos.map(f64::from)),
+                (&self.loss, loss.map(|percent| f64::from(percent) / 100.0)),
+                (&self.jitter, jitter.map(|ms| f64::from(ms) / 1000.0)),
+            ] {
+                if let Some(value) = value {
+                    family.get_or_create(&labels).observe(value);
+                }
+            }
+        }
+        if let Some(ms) = quality.round_trip_ms {
+            self.round_trip.get_or_create(&[("trunk", trunk())]).observe(f64::from(ms) / 1000.0);
+        }
+    }
+    /// One side of a call of `trunk` does not hear the other; `cause` is that of [`super::cdr::MediaVerdict`].
+    pub fn one_way_audio(&self, trunk: &str, cause: &'static str) {
+        self.one_way.get_or_create(&[("trunk", trunk.to_owned()), ("cause", cause.to_owned())]).inc();
+    }
+    pub fn source_changed(&self, trunk: &str) {
+        self.source_changed.get_or_create(&[("trunk", trunk.to_owned())]).inc();
+    }
+    pub fn source_refused(&self, trunk: &str) {
+        self.source_refused.get_or_create(&[("trunk", trunk.to_owned())]).inc();
     }
 
     pub fn realtime_opened(&self) {
@@ -261,6 +325,7 @@ fn seconds(ms: u64) -> f64 {
 mod tests {
     use super::*;
 
+    /// RTP-18, S3, S5: quality, one-way audio and moved sources, by trunk, among the rest.
     #[test]
     fn what_is_counted_is_shown() {
         let metrics = Metrics::new();
@@ -273,6 +338,12 @@ mod tests {
         metrics.barge_in_stop(18);
         let mut cdr = Cdr { cause: "caller_bye".into(), answered_unix_ms: Some(1), talk_ms: 42_000, ..Cdr::default() };
         (cdr.rtp.lost, cdr.tokens.output_audio) = (1, 56);
+        cdr.trunk = Some("pbx".into());
+        (cdr.quality.mos, cdr.quality.remote_loss_percent, cdr.quality.round_trip_ms) =
+            (Some(4.33), Some(2.0), Some(48.0));
+        metrics.one_way_audio("pbx", "no_packet");
+        metrics.source_changed("pbx");
+        metrics.source_refused("pbx");
         metrics.ended(&cdr);
         metrics.ended(&Cdr { cause: "no_number".into(), ..Cdr::default() });
         let text = metrics.encode();
@@ -287,6 +358,13 @@ mod tests {
             "voxtrunk_barge_in_stop_seconds_bucket{le=\"0.02\"} 1",
             "voxtrunk_realtime_tokens_total{kind=\"output_audio\"} 56",
             "voxtrunk_rtp_packets_total{result=\"lost\"} 1",
+            "voxtrunk_mos_bucket{le=\"4.2\",trunk=\"pbx\",heard_by=\"agent\"} 0",
+            "voxtrunk_mos_bucket{le=\"4.4\",trunk=\"pbx\",heard_by=\"agent\"} 1",
+            "voxtrunk_rtp_loss_ratios_bucket{le=\"0.02\",trunk=\"pbx\",heard_by=\"caller\"} 1",
+            "voxtrunk_rtp_round_trip_seconds_bucket{le=\"0.05\",trunk=\"pbx\"} 1",
+            "voxtrunk_one_way_audio_total{trunk=\"pbx\",cause=\"no_packet\"} 1",
+            "voxtrunk_rtp_source_changed_total{trunk=\"pbx\"} 1",
+            "voxtrunk_rtp_source_refused_total{trunk=\"pbx\"} 1",
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -8,6 +8,8 @@ use super::script::{Action, Script, Senses, Step};
 use super::tracks::Tracks;
 use crate::audio::codec::{Decoder, Encoder};
 use crate::audio::pcm::PER_MS_8K;
+use crate::rtp::e_model;
+use crate::rtp::quality::Quality;
 use crate::rtp::receiver::{Received, ReceiverParams, SourcePolicy};
 use crate::rtp::rtcp::WallClock;
 use crate::rtp::sender::Sender;
@@ -262,12 +264,18 @@ impl Phone {
             return PhoneOutput::Done(Box::new(Report {
                 srtp: self.rtp.as_ref().and_then(RtpSession::suite).map(Suite::name),
                 srtp_refused: srtp.failed + srtp.replayed + srtp.malformed,
+                quality: self.quality(),
                 ..Report::new(&self.measured, stats, self.sender.packets(), self.media.as_ref(), &self.tracks)
             }));
         }
         let receiver = self.rtp.as_ref().and_then(RtpSession::timeout);
         let due = self.pace.as_ref().map(Pace::due);
         PhoneOutput::Timeout([timer, receiver, due].into_iter().flatten().min())
+    }
+
+    fn quality(&self) -> Quality {
+        let packet_ms = self.media.as_ref().map_or(20, |media| media.ptime_ms) as f32;
+        self.rtp.as_ref().map(|rtp| Quality::of(rtp, e_model::G711_PLC, packet_ms)).unwrap_or_default()
     }
 
     fn ua_event(&mut self, now: Instant, event: UaEvent) {

@@ -2,6 +2,7 @@
 
 use super::activity::stretches;
 use super::tracks::Tracks;
+use crate::rtp::quality::Quality;
 use crate::rtp::receiver::ReceiverStats;
 use crate::sip::offer_answer::MediaParams;
 use serde::Serialize;
@@ -116,6 +117,8 @@ pub struct Report {
     pub packets_lost: u64,
     pub packets_late: u64,
     pub jitter_ms: f32,
+    /// Loss, round trip and MOS, both ways: what the phone heard, and what the other side says of the phone's packets.
+    pub quality: Quality,
     pub inter_arrival_p50_ms: f32,
     pub inter_arrival_p99_ms: f32,
     pub inter_arrival_max_ms: f32,
@@ -159,6 +162,7 @@ impl Report {
             packets_lost: stats.lost,
             packets_late: stats.late,
             jitter_ms: stats.jitter_ms,
+            quality: Quality::default(),
             inter_arrival_p50_ms: percentile_ms(&sorted, 50),
             inter_arrival_p99_ms: percentile_ms(&sorted, 99),
             inter_arrival_max_ms: percentile_ms(&sorted, 100),

@@ -2,7 +2,7 @@
 //!
 //! `packet` is the door of crate rtp-rs. `receiver` = `source` policy + SSRC + `reorder` and its `patience` + RFC 4733 + `stats`; `sender` = sequence,
 //! timestamp, marker; `dtmf` = the events of RFC 4733; `srtp` = what protects packets; `rtcp` = reports both ways; `session` = all of it for
-//! one peer, apart by `demux`. `loss` and `e_model` judge a stream; `strangers` remembers who was refused.
+//! one peer, apart by `demux`. `quality` (by `loss` and `e_model`) judges a stream; `strangers` remembers who was refused.
 //! Knows nothing of SDP or G.711: payload types come in as numbers, payloads leave as bytes.
 
 mod demux;
@@ -12,6 +12,7 @@ pub mod loss;
 pub mod packet;
 mod patience;
 mod protection;
+pub mod quality;
 pub mod receiver;
 mod reorder;
 pub mod rtcp;

@@ -186,6 +186,10 @@ impl Sender {
     pub fn ssrc(&self) -> u32 {
         self.ssrc
     }
+    /// Timestamp units a millisecond.
+    pub fn clock_per_ms(&self) -> u32 {
+        self.per_ms
+    }
     /// Timestamp of the next interval.
     pub fn timestamp(&self) -> u32 {
         self.timestamp

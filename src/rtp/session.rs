@@ -64,8 +64,9 @@ pub struct RtpSession {
     rtcp_source: Option<SocketAddr>,
     reports: Reports,
     refused: Refused,
-    /// Of the stream we send: SSRC and first sequence number.
+    /// Of the stream we send: SSRC and first sequence number; and its clock, as the last report had it.
     sent: Option<(u32, u16)>,
+    clock_per_ms: u32,
 }
 
 impl RtpSession {
@@ -84,6 +85,7 @@ impl RtpSession {
             reports: Reports::default(),
             refused: Refused::default(),
             sent: None,
+            clock_per_ms: 8,
         }
     }
 
@@ -197,6 +199,7 @@ impl RtpSession {
         next: Option<Instant>,
         out: &mut Vec<u8>,
     ) -> Option<(Port, SocketAddr)> {
+        self.clock_per_ms = sender.clock_per_ms();
         let sent = sent(now, sender, next);
         if !self.reports.poll(now, sent, self.receiver.reception(), out) {
             return None;
@@ -231,6 +234,12 @@ impl RtpSession {
         Some(lost.min(1.0))
     }
 
+    /// The jitter of our packets at the peer, by its last report, ms.
+    pub fn remote_jitter_ms(&self) -> Option<f32> {
+        let remote = self.reports.stats().remote?;
+        Some(remote.jitter as f32 / self.clock_per_ms.max(1) as f32)
+    }
+
     /// What came and was not used.
     pub fn refused(&self) -> &Refused {
         &self.refused
@@ -250,7 +259,7 @@ fn is_same_host(a: SocketAddr, b: SocketAddr) -> bool {
 /// The sender's figures at this moment. Its timestamp is that of the next packet: less what is left until then.
 fn sent(now: Instant, sender: &Sender, next: Option<Instant>) -> Sent {
     let ahead = next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now));
-    let ahead = (ahead.as_micros() * u128::from(CLOCK_HZ) / 1_000_000) as u32;
+    let ahead = (ahead.as_micros() * u128::from(sender.clock_per_ms()) / 1000) as u32;
     Sent {
         ssrc: sender.ssrc(),
         packets: sender.packets(),
@@ -258,9 +267,6 @@ fn sent(now: Instant, sender: &Sender, next: Option<Instant>) -> Sent {
         rtp_timestamp: sender.timestamp().wrapping_sub(ahead),
     }
 }
-
-/// Of our timestamps.
-const CLOCK_HZ: u32 = 8_000;
 
 #[cfg(test)]
 mod srtp_tests;

@@ -11,6 +11,8 @@ pub(super) struct Jitter {
     last: Option<(Instant, u32)>,
     /// In seconds.
     estimate: f64,
+    /// Timestamp units a millisecond, of the last packet.
+    per_ms: u32,
 }
 
 impl Jitter {
@@ -24,7 +26,7 @@ impl Jitter {
                 self.estimate += (difference - self.estimate) / 16.0;
             }
         }
-        self.last = Some((now, timestamp));
+        (self.last, self.per_ms) = (Some((now, timestamp)), per_ms);
     }
     /// A new stream begins: its timeline has nothing to do with the old one.
     pub fn restart(&mut self) {
@@ -35,7 +37,7 @@ impl Jitter {
     }
     /// In timestamp units, as reports have it.
     pub fn units(&self) -> u32 {
-        self.estimate as u32
+        (self.estimate * 1000.0 * f64::from(self.per_ms)) as u32
     }
 }
 
@@ -110,5 +112,37 @@ impl Ceiling {
     /// A packet that was allowed turned out to be none of the stream's.
     pub fn give_back(&mut self) {
         self.tokens = (self.tokens + 1.0).min(BURST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::clock;
+
+    /// RFC 3550 A.8: packets that come 2 ms early and late in turn have a jitter of 4 ms, in the units of whatever clock they have.
+    #[test]
+    fn jitter_in_units_of_the_codecs_clock() {
+        for (per_ms, expected) in [(8, 32), (48, 192)] {
+            let (start, mut jitter) = (clock::now(), Jitter::default());
+            for n in 0..200u64 {
+                let at = start + Duration::from_millis(20 * n + 4 * (n % 2));
+                jitter.packet(at, (20 * n) as u32 * per_ms, per_ms);
+            }
+            assert!(jitter.units().abs_diff(expected) <= 1, "{}", jitter.units());
+            assert!(jitter.estimate().abs_diff(Duration::from_millis(4)) < Duration::from_micros(50));
+        }
+    }
+
+    /// RFC 3550 A.1, A.3: cycles of the sequence number, and what came of how many.
+    #[test]
+    fn sequence_numbers_are_extended() {
+        let mut sequences = Sequences::default();
+        assert_eq!(sequences.reception(1, 0), None);
+        for sequence in [65_533, 65_534, 0, 65_535, 1, 1, 4] {
+            sequences.packet(sequence);
+        }
+        let reception = sequences.reception(1, 0).expect("packets came");
+        assert_eq!((reception.first, reception.highest, reception.received), (65_533, 65_540, 7));
     }
 }

@@ -40,7 +40,7 @@ impl Notes {
         if let Some(tap) = &self.tap {
             tap(&record.call, event);
         }
-        events::note(&record.call, event, &self.metrics);
+        events::note(record, event, &self.metrics);
     }
 
     /// A call was taken in.

@@ -134,7 +134,7 @@ fn latch_never_learns_a_foreign_address() {
     assert_eq!(world.target(), addr(NATTED));
 }
 
-/// RTP-08: another allowed address takes over only after 500 ms of silence of the present one, and the first one wins back at once.
+/// RTP-08, S5: another allowed address takes over only after 500 ms of silence of the present one, and the first one wins back at once.
 #[test]
 fn another_source_needs_the_silence_of_the_first() {
     let mut world = World::new(SourcePolicy::Latch);

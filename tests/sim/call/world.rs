@@ -194,6 +194,10 @@ pub struct World {
     pub reports: u32,
     /// The far end's side of SRTP.
     pub secure: Option<Negotiation>,
+    /// Those of the call's own stream.
+    pub rtcp: Vec<(Duration, SocketAddr, Vec<u8>)>,
+    /// Where the caller's packets come from, if not from where its SDP says.
+    pub caller_from: Option<SocketAddr>,
     pub leg: SecondLeg,
     /// The session of the caller's side, which may move.
     pub own: SessionId,
@@ -248,6 +252,8 @@ impl World {
             any_target: false,
             reports: 0,
             secure: secure.map(|(_, caller)| caller),
+            rtcp: Vec::new(),
+            caller_from: None,
             leg: SecondLeg::default(),
             own: SESSION,
         };
@@ -305,11 +311,13 @@ impl World {
                     assert!(to == leg_addr() || self.any_target, "the leg's media goes to {to}");
                     self.leg.peer.receive(self.now, self.call.rtp_bytes());
                 }
-                Output::Rtcp { .. } => {
+                Output::Rtcp { to } => {
+                    assert!(self.ended.is_none(), "a report after the end");
                     self.reports += 1;
                     if let Some(srtp) = &mut self.peer.srtp {
                         srtp.unprotect_rtcp(voxtrunk::net::clock::now(), self.call.rtp_bytes()).expect("authentic");
                     }
+                    self.rtcp.push((self.now, to, self.call.rtp_bytes().to_vec()));
                 }
                 Output::LegRtcp { .. } => self.reports += 1,
                 Output::SwapLegs => {
@@ -380,7 +388,8 @@ impl World {
         while self.peer.next <= self.now {
             self.peer.next += self.peer.interval;
             if let Some(packet) = self.peer.packet() {
-                self.input(Input::Rtp { from: self.caller_addr(), datagram: &packet });
+                let from = self.caller_from.unwrap_or_else(|| self.caller_addr());
+                self.input(Input::Rtp { from, datagram: &packet });
             }
         }
         while self.leg.port && self.leg.peer.next <= self.now {
