@@ -7,6 +7,7 @@ mod bridge;
 mod faults;
 mod fuzz;
 mod hold;
+mod hour;
 mod legs_fuzz;
 mod limits;
 mod long;

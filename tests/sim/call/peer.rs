@@ -56,6 +56,11 @@ pub struct Peer {
     pub lose_every: Option<u64>,
     /// Everything is protected, both ways.
     pub srtp: Option<Srtp>,
+    /// So many of the next packets are lost on the way to us.
+    pub lose_next: u32,
+    pub ssrc: u32,
+    /// What is wrong with the clock of what came: it is to be one audio stream, a packet each 20 ms, by its own numbers and by the wall.
+    pub irregular: Vec<String>,
     pub sequence: u16,
     timestamp: u32,
     sent: u64,
@@ -74,6 +79,9 @@ impl Peer {
             packets: 0,
             lose_every: None,
             srtp: None,
+            lose_next: 0,
+            ssrc: 0x1234_5678,
+            irregular: Vec::new(),
             sequence: 65_500,
             timestamp: 0xFFFF_F000,
             sent: 0,
@@ -99,11 +107,20 @@ impl Peer {
         if self.lose_every.is_some_and(|n| self.sent.is_multiple_of(n)) {
             return None;
         }
-        let mut packet = rtp(payload_type, self.sequence, timestamp, &payload);
+        if self.lose_next > 0 {
+            self.lose_next -= 1;
+            return None;
+        }
+        let mut packet = rtp_of(self.ssrc, payload_type, self.sequence, timestamp, &payload);
         if let Some(srtp) = &mut self.srtp {
             srtp.protect_rtp(&mut packet).expect("protected");
         }
         Some(packet)
+    }
+
+    /// Another source from here on, with numbers of its own (a transfer behind the PBX, music on hold).
+    pub fn another_source(&mut self, ssrc: u32) {
+        (self.ssrc, self.sequence, self.timestamp) = (ssrc, ssrc as u16, ssrc.rotate_left(16));
     }
 
     /// The packets of one key: start, three updates, three ends (RFC 4733).
@@ -147,6 +164,18 @@ impl Peer {
             samples,
             payload: datagram[12..].to_vec(),
         };
+        if let Some(last) = self.got.last().filter(|last| last.is_audio() && self.irregular.len() < 10) {
+            let regular = got.is_audio()
+                && got.ssrc == last.ssrc
+                && got.sequence == last.sequence.wrapping_add(1)
+                && got.timestamp == last.timestamp.wrapping_add(160)
+                && got.samples.len() == 160
+                && at == last.at + Duration::from_millis(20);
+            if !regular {
+                let line = |got: &Got| (got.at, got.payload_type, got.ssrc, got.sequence, got.timestamp);
+                self.irregular.push(format!("{:?} after {:?}", line(&got), line(last)));
+            }
+        }
         if !self.keep {
             self.got.clear();
         }
@@ -203,10 +232,14 @@ pub fn tone(n: usize, hz: usize) -> i16 {
 }
 
 pub fn rtp(payload_type: u8, sequence: u16, timestamp: u32, payload: &[u8]) -> Vec<u8> {
+    rtp_of(0x1234_5678, payload_type, sequence, timestamp, payload)
+}
+
+pub fn rtp_of(ssrc: u32, payload_type: u8, sequence: u16, timestamp: u32, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![0x80, payload_type];
     out.extend(sequence.to_be_bytes());
     out.extend(timestamp.to_be_bytes());
-    out.extend(0x1234_5678u32.to_be_bytes());
+    out.extend(ssrc.to_be_bytes());
     out.extend(payload);
     out
 }

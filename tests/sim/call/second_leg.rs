@@ -50,7 +50,7 @@ pub fn sip_addr(host: u8) -> SocketAddr {
 
 impl World {
     pub fn caller_addr(&self) -> SocketAddr {
-        if self.leg.swapped { leg_addr() } else { peer_addr() }
+        self.moved.unwrap_or(if self.leg.swapped { leg_addr() } else { peer_addr() })
     }
 
     /// The session of the second leg.

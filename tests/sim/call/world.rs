@@ -188,6 +188,8 @@ pub struct World {
     pub opened_realtime: u32,
     pub ended: Option<(Duration, CallRecord)>,
     pub keep_notes: bool,
+    /// Where the caller's media is since a re-INVITE moved it.
+    pub moved: Option<SocketAddr>,
     /// The SDP is random, and so is where media goes.
     pub any_target: bool,
     /// RTCP packets of both legs.
@@ -249,6 +251,7 @@ impl World {
             opened_realtime: 0,
             ended: None,
             keep_notes: true,
+            moved: None,
             any_target: false,
             reports: 0,
             secure: secure.map(|(_, caller)| caller),
