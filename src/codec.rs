@@ -15,6 +15,8 @@ pub enum Codec {
     Pcmu,
     /// G.711 A-law.
     Pcma,
+    /// G.722 at 64 kbit/s: wideband.
+    G722,
 }
 
 impl Codec {
@@ -23,6 +25,7 @@ impl Codec {
         match self {
             Codec::Pcmu => 0,
             Codec::Pcma => 8,
+            Codec::G722 => 9,
         }
     }
     /// Encoding name of rtpmap.
@@ -30,24 +33,28 @@ impl Codec {
         match self {
             Codec::Pcmu => "PCMU",
             Codec::Pcma => "PCMA",
+            Codec::G722 => "G722",
         }
     }
     /// RTP timestamp units a millisecond: the clock of its rtpmap, which need not be the rate of its audio.
     pub fn clock_per_ms(self) -> u32 {
         match self {
-            Codec::Pcmu | Codec::Pcma => 8,
+            // RFC 3551 §4.5.2: G722/8000 by an old mistake, though its audio is at 16 kHz.
+            Codec::Pcmu | Codec::Pcma | Codec::G722 => 8,
         }
     }
     /// Rate of the samples it is decoded to and encoded from.
     pub fn rate(self) -> Rate {
         match self {
             Codec::Pcmu | Codec::Pcma => Rate::Hz8000,
+            Codec::G722 => Rate::Hz16000,
         }
     }
-    /// How long a payload lasts, in ticks of 1/8000 s; 0 when it cannot be read.
+    /// How long a payload lasts, in ticks of 1/8000 s.
     pub fn ticks(self, payload: &[u8]) -> u32 {
         match self {
-            Codec::Pcmu | Codec::Pcma => payload.len() as u32,
+            // 64 kbit/s: an octet a tick.
+            Codec::Pcmu | Codec::Pcma | Codec::G722 => payload.len() as u32,
         }
     }
 }

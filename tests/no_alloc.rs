@@ -9,8 +9,10 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use voxtrunk::audio::codec::{Decoder, Encoder};
 use voxtrunk::audio::conceal::Concealer;
 use voxtrunk::audio::g711::Law;
+use voxtrunk::audio::line::{FromLine, ToLine};
 use voxtrunk::audio::pcm::{FRAME_8K, FRAME_24K, Rate};
 use voxtrunk::audio::playout::Playout;
 use voxtrunk::audio::resample::{Downsampler, Upsampler};
@@ -150,6 +152,46 @@ fn caller_to_model_allocates_nothing_per_packet() {
     assert_eq!(allocations(|| run(measured)), 0);
     // The path was really taken, with everything on it.
     assert!(frames > 3000 && digits >= 55 && lost > 5000, "{frames} frames, {digits} digits, {lost} lost");
+}
+
+/// A wideband call both ways: G.722, its rate ↔ 24 kHz, play-out; once every filter and coder is made.
+#[test]
+fn a_wideband_call_allocates_nothing_per_packet() {
+    let (line, session) = (Rate::Hz16000, Rate::Hz24000);
+    let speech = tone::voice_at(session, 1_000, 3);
+    let (mut encoder, mut decoder) = (Encoder::new(Codec::G722), Decoder::new());
+    let (mut to_line, mut from_line) = (ToLine::new(session, line), FromLine::new(line, session));
+    let (mut playout, mut concealer) = (Playout::new(line), Concealer::new(line));
+    let (mut wide, mut codes, mut heard, mut back) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut frame = vec![0; line.samples(20)];
+    let mut samples = 0;
+    let mut run = |segments: std::ops::Range<u64>| {
+        for segment in segments {
+            for delta in speech.chunks(FRAME_24K * 5) {
+                wide.clear();
+                to_line.process(delta, &mut wide);
+                playout.push(segment, &wide);
+            }
+            wide.clear();
+            to_line.flush(&mut wide);
+            playout.push(segment, &wide);
+            playout.end(segment);
+            while !playout.is_idle() {
+                playout.next_frame(&mut frame);
+                codes.clear();
+                heard.clear();
+                back.clear();
+                encoder.encode(&frame, &mut codes);
+                decoder.decode(Codec::G722, &codes, &mut heard);
+                concealer.good(&mut heard);
+                from_line.process(&heard, &mut back);
+                samples += back.len();
+            }
+        }
+    };
+    run(0..70);
+    assert_eq!(allocations(|| run(70..90)), 0);
+    assert!(samples > 89 * 24_000, "{samples}");
 }
 
 /// Model → caller: 24 kHz → 8 kHz → play-out → G.711 → RTP, over many segments, a barge-in in some, digits now and then.

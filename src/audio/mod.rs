@@ -8,6 +8,7 @@ pub mod comfort;
 pub mod conceal;
 pub mod front;
 pub mod g711;
+pub mod g722;
 pub mod line;
 pub mod pcm;
 pub mod playout;

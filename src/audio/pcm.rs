@@ -16,7 +16,7 @@ pub const PER_MS_8K: usize = 8;
 pub enum Rate {
     /// G.711.
     Hz8000,
-    /// G.722, and Opus as we decode it.
+    /// G.722.
     Hz16000,
     /// The Realtime session.
     Hz24000,

@@ -4,7 +4,7 @@
 
 use std::f64::consts::TAU;
 
-use super::pcm::{PER_MS_8K, TELEPHONE_HZ};
+use super::pcm::{PER_MS_8K, Rate, TELEPHONE_HZ};
 
 /// Two sines of equal level; give the same frequency twice for one. `level` is the peak of the sum, 0.0-1.0 of full scale.
 pub fn dual(hz1: f64, hz2: f64, ms: u32, level: f64) -> Vec<i16> {
@@ -47,22 +47,28 @@ pub fn attention() -> Vec<i16> {
 /// A test voice: syllables of harmonics with moving pitch, level and colour, pauses between words. The same `seed` gives the same voice.
 /// It has what a real voice has for measuring (delay is unambiguous, silence and speech take turns, the band is full), and needs no file.
 pub fn voice(ms: u32, seed: u64) -> Vec<i16> {
-    let len = ms as usize * PER_MS_8K;
+    voice_at(Rate::Hz8000, ms, seed)
+}
+
+/// The same at another rate, with harmonics up to 41 % of it: wideband has what narrowband leaves out.
+pub fn voice_at(rate: Rate, ms: u32, seed: u64) -> Vec<i16> {
+    let len = rate.samples(ms as usize);
     let mut random = Random(seed ^ 0x9E37_79B9_7F4A_7C15);
     let mut samples = Vec::with_capacity(len);
     while samples.len() < len {
         for _ in 0..2 + random.below(3) {
-            syllable(&mut random, &mut samples);
+            syllable(&mut random, rate, &mut samples);
         }
-        samples.extend(std::iter::repeat_n(0, (60 + random.below(120)) * PER_MS_8K));
+        samples.extend(std::iter::repeat_n(0, rate.samples(60 + random.below(120))));
     }
     samples.truncate(len);
     samples
 }
 
 /// One vowel with a gliding pitch and two formants, 120-250 ms.
-fn syllable(random: &mut Random, samples: &mut Vec<i16>) {
-    let len = (120 + random.below(130)) * PER_MS_8K;
+fn syllable(random: &mut Random, rate: Rate, samples: &mut Vec<i16>) {
+    let len = rate.samples(120 + random.below(130));
+    let highest = f64::from(rate.hz()) * 0.4125;
     let between = |random: &mut Random, low: f64, high: f64| low + (high - low) * random.below(1000) as f64 / 1000.0;
     let (pitch, glide) = (between(random, 100.0, 220.0), between(random, -0.15, 0.15));
     let (formant1, formant2) = (between(random, 300.0, 800.0), between(random, 1000.0, 2500.0));
@@ -70,14 +76,17 @@ fn syllable(random: &mut Random, samples: &mut Vec<i16>) {
     let near = |hz: f64, formant: f64, width: f64| (-((hz - formant) / width).powi(2)).exp();
     // A phase of its own for each harmonic: all in step would be a buzzer's pulses.
     let phases: [f64; 32] = std::array::from_fn(|_| between(random, 0.0, TAU));
+    // Wideband has more harmonics than that: there they repeat.
+    let phases = phases.iter().cycle().take(phases.len() * rate.per_ms() / PER_MS_8K);
     let mut phase = 0.0;
     for n in 0..len {
         let place = n as f64 / len as f64;
         let hz = pitch * (1.0 + glide * place);
-        phase += TAU * hz / f64::from(TELEPHONE_HZ);
+        phase += TAU * hz / f64::from(rate.hz());
         let mut sum = 0.0;
         let mut weights = 0.0;
-        for (harmonic, own) in (1..).zip(&phases).take_while(|(harmonic, _)| f64::from(*harmonic) * hz < 3_300.0) {
+        for (harmonic, own) in (1..).zip(phases.clone()).take_while(|(harmonic, _)| f64::from(*harmonic) * hz < highest)
+        {
             let at = f64::from(harmonic) * hz;
             let weight = near(at, formant1, 200.0) + 0.15 * near(at, formant2, 300.0) + 0.01;
             sum += weight * (phase * f64::from(harmonic) + own).sin();

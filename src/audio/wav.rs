@@ -8,7 +8,7 @@ use std::path::Path;
 
 use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
 
-use super::pcm::TELEPHONE_HZ;
+use super::pcm::Rate;
 use super::resample;
 
 /// Largest file that is read: 64 MiB, 5.8 minutes of 48 kHz stereo.
@@ -16,19 +16,28 @@ const MAX_BYTES: u64 = 64 << 20;
 
 /// Reads a WAV file as 8 kHz mono. The error names the file and what to do.
 pub fn read_8k_mono(path: &Path) -> Result<Vec<i16>, String> {
+    read_mono(path, Rate::Hz8000)
+}
+
+/// The same at any rate.
+pub fn read_mono(path: &Path, rate: Rate) -> Result<Vec<i16>, String> {
     let name = path.display();
     let size = std::fs::metadata(path).map_err(|error| format!("{name}: cannot be read: {error}"))?.len();
     if size > MAX_BYTES {
         return Err(format!("{name}: {} MiB is too large, the limit is 64 MiB", size >> 20));
     }
     let bytes = std::fs::read(path).map_err(|error| format!("{name}: cannot be read: {error}"))?;
-    decode_8k_mono(&name.to_string(), &bytes)
+    decode_mono_at(&name.to_string(), &bytes, rate)
 }
 
 /// The same from memory; `name` is for errors.
 pub fn decode_8k_mono(name: &str, bytes: &[u8]) -> Result<Vec<i16>, String> {
+    decode_mono_at(name, bytes, Rate::Hz8000)
+}
+
+fn decode_mono_at(name: &str, bytes: &[u8], rate: Rate) -> Result<Vec<i16>, String> {
     let (hz, samples) = decode_mono(name, bytes)?;
-    resample::convert(&samples, hz, TELEPHONE_HZ)
+    resample::convert(&samples, hz, rate.hz())
         .ok_or_else(|| format!("{name}: a sample rate of {hz} Hz is not supported (1,000 to 384,000)"))
 }
 

@@ -1,6 +1,7 @@
 //! `voxtrunk call`: the built-in test phone on the command line.
 
 use super::exit;
+use crate::audio::pcm::Rate;
 use crate::audio::wav;
 use crate::config::secret::SecretRef;
 use crate::observe::pii::Pii;
@@ -82,7 +83,7 @@ pub struct Args {
     /// The caller's own SIP URI.
     #[arg(long, value_name = "URI")]
     pub from: Option<String>,
-    /// Codecs to offer, best first.
+    /// Codecs to offer, best first: pcmu, pcma, g722. The recording is at 16 kHz with g722, else at 8.
     #[arg(long, value_delimiter = ',', default_value = "pcmu,pcma", value_name = "LIST")]
     pub codecs: Vec<CodecName>,
     /// Packet length, ms: 10, 20, 30, 40 or 60.
@@ -100,11 +101,15 @@ pub struct Args {
     pub json: Option<PathBuf>,
 }
 
+/// Clips are kept for the widest codec.
+const CLIP_RATE: Rate = Rate::Hz16000;
+
 /// Codec names of the command line.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub enum CodecName {
     Pcmu,
     Pcma,
+    G722,
 }
 
 /// Policies of the command line.
@@ -144,7 +149,7 @@ async fn call(args: Args, options: CallOptions) -> ExitCode {
     };
     let mut files_written = true;
     if let Some(path) = &args.record
-        && let Err(why) = wav::write(path, 8000, &[&tracks.caller, &tracks.agent])
+        && let Err(why) = wav::write(path, tracks.rate.hz(), &[&tracks.caller, &tracks.agent])
     {
         eprintln!("voxtrunk call: {why}");
         files_written = false;
@@ -201,7 +206,7 @@ fn options(args: &Args) -> Result<CallOptions, String> {
         if !args.talk_over {
             steps.push(Step::AwaitAgentSilence { ms: POLITE_MS, timeout: POLITE_TIMEOUT });
         }
-        let samples: Arc<[i16]> = wav::read_8k_mono(file)?.into();
+        let samples: Arc<[i16]> = wav::read_mono(file, CLIP_RATE)?.into();
         steps.push(Step::Play { name: file_name(file), samples });
     }
     if let Some(digits) = &args.dtmf {
@@ -222,6 +227,7 @@ fn options(args: &Args) -> Result<CallOptions, String> {
     let codecs = args.codecs.iter().map(|name| match name {
         CodecName::Pcmu => Codec::Pcmu,
         CodecName::Pcma => Codec::Pcma,
+        CodecName::G722 => Codec::G722,
     });
     Ok(CallOptions {
         tls: TlsPolicy {
@@ -234,6 +240,7 @@ fn options(args: &Args) -> Result<CallOptions, String> {
         dns_server: args.dns_server,
         from: args.from.clone(),
         steps,
+        clip_rate: CLIP_RATE,
         codecs: codecs.collect(),
         ptime_ms: args.ptime,
         srtp: args.srtp.map(|choice| match choice {

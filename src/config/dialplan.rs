@@ -92,7 +92,8 @@ impl AudioChoice {
     pub fn format(self, codec: crate::sip::offer_answer::Codec) -> AudioFormat {
         use crate::sip::offer_answer::Codec;
         match (self, codec) {
-            (AudioChoice::Pcm16, _) => AudioFormat::Pcm24k,
+            // Wideband would lose its upper half on the way through G.711.
+            (AudioChoice::Pcm16, _) | (_, Codec::G722) => AudioFormat::Pcm24k,
             (AudioChoice::G711, Codec::Pcmu) => AudioFormat::Pcmu,
             (AudioChoice::G711, Codec::Pcma) => AudioFormat::Pcma,
         }

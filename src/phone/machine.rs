@@ -7,7 +7,8 @@ use super::report::{Measured, Outcome, Report};
 use super::script::{Action, Script, Senses, Step};
 use super::tracks::Tracks;
 use crate::audio::codec::{Decoder, Encoder};
-use crate::audio::pcm::PER_MS_8K;
+use crate::audio::pcm::Rate;
+use crate::audio::resample;
 use crate::rtp::e_model;
 use crate::rtp::quality::Quality;
 use crate::rtp::receiver::{Received, ReceiverParams, SourcePolicy};
@@ -48,6 +49,8 @@ pub struct PhoneConfig {
     pub headers: Vec<(Name, String)>,
     pub media: LocalMedia,
     pub steps: Vec<Step>,
+    /// Rate of the steps' clips.
+    pub clip_rate: Rate,
     /// Seed of SSRC, sequence, timestamp and CNAME.
     pub seed: u64,
     /// Wall clock when the call is placed, Unix ms (NTP time of reports).
@@ -126,7 +129,9 @@ pub struct Phone {
     script: Script,
     clip: Option<Clip>,
     activity: Activity,
+    /// At the rate of the first codec agreed on.
     tracks: Tracks,
+    clip_rate: Rate,
     pace: Option<Pace>,
     hangup_after: Option<Duration>,
     measured: Measured,
@@ -173,7 +178,8 @@ impl Phone {
             script: Script::new(config.steps),
             clip: None,
             activity: Activity::default(),
-            tracks: Tracks::default(),
+            tracks: Tracks::new(Rate::Hz8000),
+            clip_rate: config.clip_rate,
             pace: None,
             hangup_after: config.hangup_after,
             measured: Measured::new(now),
@@ -365,6 +371,9 @@ impl Phone {
             rtcp_mux: media.rtcp_mux,
             rtcp_remote: media.remote_rtcp,
         };
+        if self.media.is_none() {
+            self.tracks = Tracks::new(media.codec.rate());
+        }
         if self.encoder.codec() != media.codec {
             self.encoder = Encoder::new(media.codec);
         }
@@ -394,15 +403,16 @@ impl Phone {
 
     fn drain_receiver(&mut self, now: Instant) {
         let (Some(rtp), Some(pace), Some(media)) = (&mut self.rtp, &self.pace, &self.media) else { return };
-        let elapsed = now.saturating_duration_since(pace.start).as_micros() as usize * PER_MS_8K / 1000;
+        let elapsed = now.saturating_duration_since(pace.start).as_micros() as usize * self.tracks.rate.per_ms() / 1000;
         while let Some(received) = rtp.receiver.poll(now) {
             match received {
                 Received::Audio { payload_type, payload, timestamp, .. } => {
                     let Some((_, codec)) = media.receive.iter().find(|(pt, _)| *pt == payload_type) else { continue };
                     self.frame.clear();
                     self.decoder.decode(*codec, payload, &mut self.frame);
+                    at_rate(&mut self.frame, codec.rate(), self.tracks.rate);
                     self.tracks.received(timestamp, elapsed, &self.frame);
-                    match self.activity.frame(&self.frame, (self.frame.len() / PER_MS_8K) as u32) {
+                    match self.activity.frame(&self.frame, (self.frame.len() / self.tracks.rate.per_ms()) as u32) {
                         Some(Change::Started) => self.outputs.push_back(PhoneOutput::Event(PhoneEvent::AgentSpeaks)),
                         Some(Change::Stopped) => self.outputs.push_back(PhoneOutput::Event(PhoneEvent::AgentStops)),
                         None => {}
@@ -440,6 +450,12 @@ impl Phone {
     fn act(&mut self, now: Instant, action: Action) {
         let event = match action {
             Action::Play { name, samples } => {
+                // Files, converted whole: no call of the server goes this way.
+                let line = self.encoder.rate().hz();
+                let samples = match resample::convert(&samples, self.clip_rate.hz(), line) {
+                    Some(converted) if line != self.clip_rate.hz() => converted.into(),
+                    _ => samples,
+                };
                 self.clip = Some(Clip { samples, position: 0 });
                 PhoneEvent::CallerSpeaks(name)
             }
@@ -459,7 +475,7 @@ impl Phone {
 
     fn send_frame(&mut self, stalled: bool) {
         let (Some(media), Some(rtp)) = (&self.media, &mut self.rtp) else { return };
-        let samples = media.ptime_ms as usize * PER_MS_8K;
+        let samples = self.encoder.rate().samples(media.ptime_ms as usize);
         self.frame.clear();
         let mut spoken = false;
         if let Some(clip) = &mut self.clip {
@@ -473,7 +489,13 @@ impl Phone {
             self.outputs.push_back(PhoneOutput::Event(PhoneEvent::CallerStops));
         }
         self.frame.resize(samples, 0);
-        self.tracks.sent(&self.frame);
+        if self.encoder.rate() == self.tracks.rate {
+            self.tracks.sent(&self.frame);
+        } else {
+            let mut recorded = self.frame.clone();
+            at_rate(&mut recorded, self.encoder.rate(), self.tracks.rate);
+            self.tracks.sent(&recorded);
+        }
         let Some(to) = rtp.receiver.target().filter(|_| media.direction.sends() && !stalled) else {
             return self.sender.skip(1);
         };
@@ -488,5 +510,14 @@ impl Phone {
                 return;
             }
         }
+    }
+}
+
+/// A frame for the recording, when the codec's rate is no longer that of the call's first one.
+fn at_rate(frame: &mut Vec<i16>, from: Rate, to: Rate) {
+    if from != to
+        && let Some(converted) = resample::convert(frame, from.hz(), to.hz())
+    {
+        *frame = converted;
     }
 }

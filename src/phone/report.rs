@@ -2,6 +2,7 @@
 
 use super::activity::stretches;
 use super::tracks::Tracks;
+use crate::audio::pcm::Rate;
 use crate::rtp::quality::Quality;
 use crate::rtp::receiver::ReceiverStats;
 use crate::sip::offer_answer::MediaParams;
@@ -137,8 +138,8 @@ impl Report {
         media: Option<&MediaParams>,
         tracks: &Tracks,
     ) -> Report {
-        let agent = speech(&tracks.agent);
-        let caller = speech(&tracks.caller);
+        let agent = speech(&tracks.agent, tracks.rate);
+        let caller = speech(&tracks.caller, tracks.rate);
         let (outcome, sip_status) = match measured.outcome {
             Some(Outcome::Refused(status)) => ("refused", status),
             Some(Outcome::PeerHungUp) => ("peer_hung_up", 200),
@@ -174,8 +175,11 @@ impl Report {
     }
 }
 
-fn speech(track: &[i16]) -> Vec<Stretch> {
-    stretches(track, 8, BRIDGE_MS).into_iter().map(|(start_ms, end_ms)| Stretch { start_ms, end_ms }).collect()
+fn speech(track: &[i16], rate: Rate) -> Vec<Stretch> {
+    stretches(track, rate.per_ms(), BRIDGE_MS)
+        .into_iter()
+        .map(|(start_ms, end_ms)| Stretch { start_ms, end_ms })
+        .collect()
 }
 
 fn percentile_ms(sorted_us: &[u32], percent: usize) -> f32 {

@@ -6,6 +6,7 @@ use super::route;
 use super::script::Step;
 use super::tracks::Tracks;
 use super::wire::Wire;
+use crate::audio::pcm::Rate;
 use crate::cidr::Network;
 use crate::net::{clock, entropy, socket};
 use crate::sip::Transport;
@@ -40,6 +41,8 @@ pub struct CallOptions {
     /// `sip:` URI of the caller; default `sip:phone@<local address>`.
     pub from: Option<String>,
     pub steps: Vec<Step>,
+    /// Rate of the steps' clips.
+    pub clip_rate: Rate,
     pub codecs: Vec<Codec>,
     pub ptime_ms: u32,
     /// Keys in SDP (RFC 4568); default: preferred where the signalling is TLS, else off.
@@ -62,6 +65,7 @@ impl CallOptions {
             dns_server: None,
             from: None,
             steps: Vec::new(),
+            clip_rate: Rate::Hz8000,
             codecs: vec![Codec::Pcmu, Codec::Pcma],
             ptime_ms: 20,
             srtp: None,
@@ -139,6 +143,7 @@ pub async fn place_call(
             srtp: local_srtp(options.srtp, flow.transport),
         },
         steps: options.steps,
+        clip_rate: options.clip_rate,
         seed,
         unix_ms: clock::unix_ms(),
         hangup_after: options.hangup_after,

@@ -1,16 +1,19 @@
-//! Both sides of a call on one clock, 8 kHz: what the phone sent and what it received.
+//! Both sides of a call on one clock, at the line's rate: what the phone sent and what it received.
 //!
 //! The caller's side grows by one frame an interval. The agent's side is laid down by RTP timestamp, so that the tick of
 //! this phone leaves no trace in the recording; a jump of more than two seconds is anchored anew at its arrival.
 
+use crate::audio::pcm::{PER_MS_8K, Rate};
+
 /// Longest recording: two hours.
-const MAX_SAMPLES: usize = 2 * 3600 * 8000;
+const MAX_MS: usize = 2 * 3600 * 1000;
 /// A position further off its arrival than this is anchored anew.
-const REANCHOR_SAMPLES: i64 = 2 * 8000;
+const REANCHOR_MS: usize = 2000;
 
 /// The two tracks.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Tracks {
+    pub rate: Rate,
     pub caller: Vec<i16>,
     pub agent: Vec<i16>,
     /// RTP timestamp that stands at sample 0 of the agent's track.
@@ -18,29 +21,34 @@ pub struct Tracks {
 }
 
 impl Tracks {
+    pub fn new(rate: Rate) -> Tracks {
+        Tracks { rate, caller: Vec::new(), agent: Vec::new(), anchor: None }
+    }
+
     /// One frame that was sent.
     pub fn sent(&mut self, frame: &[i16]) {
-        if self.caller.len() + frame.len() <= MAX_SAMPLES {
+        if self.caller.len() + frame.len() <= self.rate.samples(MAX_MS) {
             self.caller.extend_from_slice(frame);
         }
     }
 
-    /// A payload with its RTP timestamp, received when the clock of the tracks stood at `elapsed` samples.
+    /// A payload with its RTP timestamp (in 1/8000 s), received when the clock of the tracks stood at `elapsed` samples.
     pub fn received(&mut self, timestamp: u32, elapsed: usize, samples: &[i16]) {
         let arrival = elapsed as i64;
+        let scale = (self.rate.per_ms() / PER_MS_8K) as i64;
         let position = match self.anchor {
-            Some(anchor) => i64::from(timestamp.wrapping_sub(anchor) as i32),
+            Some(anchor) => i64::from(timestamp.wrapping_sub(anchor) as i32) * scale,
             None => i64::MIN,
         };
-        let position = if self.anchor.is_none() || (position - arrival).abs() > REANCHOR_SAMPLES {
-            self.anchor = Some(timestamp.wrapping_sub(elapsed as u32));
+        let position = if self.anchor.is_none() || (position - arrival).abs() > self.rate.samples(REANCHOR_MS) as i64 {
+            self.anchor = Some(timestamp.wrapping_sub((arrival / scale) as u32));
             arrival
         } else {
             position
         };
         let Ok(start) = usize::try_from(position) else { return };
         let end = start + samples.len();
-        if end > MAX_SAMPLES {
+        if end > self.rate.samples(MAX_MS) {
             return;
         }
         if self.agent.len() < end {
@@ -56,7 +64,7 @@ mod tests {
 
     #[test]
     fn jitter_of_arrival_leaves_no_trace() {
-        let mut tracks = Tracks::default();
+        let mut tracks = Tracks::new(Rate::Hz8000);
         tracks.received(u32::MAX - 100, 400, &[1; 160]);
         tracks.received((u32::MAX - 100).wrapping_add(160), 700, &[2; 160]);
         tracks.received((u32::MAX - 100).wrapping_add(320), 705, &[3; 160]);
@@ -66,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_new_stream_is_anchored_at_its_arrival() {
-        let mut tracks = Tracks::default();
+        let mut tracks = Tracks::new(Rate::Hz8000);
         tracks.received(0, 0, &[1; 160]);
         tracks.received(4_000_000, 800, &[2; 160]);
         assert_eq!(tracks.agent.len(), 960);

@@ -69,6 +69,7 @@ fn encoding(payload_type: u8, rtpmap: Option<&str>) -> Option<Encoding> {
         return match payload_type {
             0 => Some(Encoding::Codec(Codec::Pcmu)),
             8 => Some(Encoding::Codec(Codec::Pcma)),
+            9 => Some(Encoding::Codec(Codec::G722)),
             13 => Some(Encoding::ComfortNoise),
             _ => None,
         };
@@ -81,6 +82,7 @@ fn encoding(payload_type: u8, rtpmap: Option<&str>) -> Option<Encoding> {
     match name.to_ascii_lowercase().as_str() {
         "pcmu" => Some(Encoding::Codec(Codec::Pcmu)),
         "pcma" => Some(Encoding::Codec(Codec::Pcma)),
+        "g722" => Some(Encoding::Codec(Codec::G722)),
         "telephone-event" => Some(Encoding::TelephoneEvent),
         "cn" => Some(Encoding::ComfortNoise),
         _ => None,
@@ -121,7 +123,7 @@ mod tests {
     /// SDP-04: 0, 8 and 13 without rtpmap, names in any case, `/1`.
     #[test]
     fn payload_types() {
-        use Codec::{Pcma, Pcmu};
+        use Codec::{G722, Pcma, Pcmu};
         let rows = [
             ("0 8 13", "", vec![(0, Pcmu), (8, Pcma)], None, true),
             ("8 0", "a=rtpmap:8 pcma/8000\na=rtpmap:0 Pcmu/8000/1\n", vec![(8, Pcma), (0, Pcmu)], None, false),
@@ -133,6 +135,8 @@ mod tests {
                 Some(101),
                 false,
             ),
+            ("9 0", "", vec![(9, G722), (0, Pcmu)], None, false),
+            ("96 9", "a=rtpmap:96 g722/8000\na=rtpmap:9 G722/16000\n", vec![(96, G722)], None, false),
             ("0", "a=rtpmap:0 OPUS/48000/2\n", vec![], None, false),
             ("8", "a=rtpmap:8 PCMA/16000\n", vec![], None, false),
             ("8", "a=rtpmap:8 PCMA/8000/2\n", vec![], None, false),

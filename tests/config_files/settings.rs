@@ -122,8 +122,8 @@ log_format = "jsn"
              PBX or trunk, like [\"192.0.2.0/24\"]",
             "v.toml:6:12: media.port_min: 20001 is odd, but RTP takes even ports: use 20002",
             "v.toml:7:12: media.port_max: 20010 is even, so its RTCP port would be outside the range: use 20011",
-            "v.toml:8:12: media.ptime_ms: 25 is not a packet length of G.711: use 10, 20, 30, 40 or 60",
-            "v.toml:9:11: media.codecs[1]: is not known: use \"PCMU\" and \"PCMA\"",
+            "v.toml:8:12: media.ptime_ms: 25 is not a packet length we send: use 10, 20, 30, 40 or 60",
+            "v.toml:9:11: media.codecs[1]: is not known: use \"PCMU\", \"PCMA\" and \"G722\"",
             "v.toml:10:19: media.reorder_wait_ms: 999 is out of range: use 0 to 200",
             "v.toml:12:13: limits.max_calls: expected an integer (without quotes), but this is a string",
             "v.toml:14:10: observe.listen: is not an address with port, like \"127.0.0.1:9090\", nor \"off\"",
@@ -145,6 +145,7 @@ fn values_that_contradict_each_other_are_refused() {
         refused("[media]\nport_min = 30000\nport_max = 20001\n[limits]\nmax_calls = 1\n", &[])[0].contains("above")
     );
     assert!(refused("[media]\ncodecs = [\"PCMU\", \"PCMU\"]\n", &[])[0].contains("twice"));
+    assert!(refused("[media]\ncodecs = [\"G722\", \"PCMU\", \"g722\"]\n", &[])[0].contains("twice"));
 }
 
 #[test]

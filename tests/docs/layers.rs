@@ -39,7 +39,7 @@ const APART: [(&str, &[&str]); 5] = [
 ];
 
 /// Crates and the files that may name them.
-const DOORS: [(&str, &[&str]); 21] = [
+const DOORS: [(&str, &[&str]); 20] = [
     ("md5::", &["sip/digest/hash.rs"]),
     ("sha2::", &["sip/digest/hash.rs"]),
     ("hmac::", &["sip/digest/hash.rs"]),
@@ -48,7 +48,6 @@ const DOORS: [(&str, &[&str]); 21] = [
     ("aes::Aes", &["rtp/srtp/cipher.rs"]),
     ("ctr::Ctr", &["rtp/srtp/cipher.rs"]),
     ("rtcp_types::", &["rtp/rtcp/packet.rs"]),
-    ("ropus::", &["audio/opus.rs"]),
     ("tokio_rustls::", &["net/tls/server.rs", "net/tls/client.rs"]),
     ("webpki::", &["net/tls/certificate.rs"]),
     ("hickory_resolver::", &["net/dns.rs"]),

@@ -87,7 +87,7 @@ async fn demo(args: &Args) -> Result<bool, String> {
     let at = clock::now().saturating_duration_since(start);
     timeline.lock().unwrap_or_else(PoisonError::into_inner).ended(at, &format!("call over: {}", report.outcome));
 
-    wav::write(&args.wav, 8000, &[&tracks.caller, &tracks.agent])?;
+    wav::write(&args.wav, tracks.rate.hz(), &[&tracks.caller, &tracks.agent])?;
     let ok = conclude(args, &report, &timeline.lock().unwrap_or_else(PoisonError::into_inner))?;
     if args.stay {
         stay(&server).await;

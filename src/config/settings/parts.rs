@@ -45,7 +45,7 @@ pub fn networks(fields: &mut Fields<'_>, key: &'static str) -> Option<Found<Vec<
     (networks.len() == list.value.len()).then_some(Found { value: networks, at: list.at, field: list.field })
 }
 
-/// `["PCMU", "PCMA"]`, best first.
+/// `["G722", "PCMU", "PCMA"]`, best first.
 pub fn codecs(fields: &mut Fields<'_>) -> Option<Vec<Codec>> {
     let list = fields.texts("codecs")?;
     let mut codecs = Vec::new();
@@ -53,7 +53,8 @@ pub fn codecs(fields: &mut Fields<'_>) -> Option<Vec<Codec>> {
         match name.value.to_ascii_uppercase().as_str() {
             "PCMU" => codecs.push(Codec::Pcmu),
             "PCMA" => codecs.push(Codec::Pcma),
-            _ => fields.problems.add(name.error("is not known: use \"PCMU\" and \"PCMA\"")),
+            "G722" => codecs.push(Codec::G722),
+            _ => fields.problems.add(name.error("is not known: use \"PCMU\", \"PCMA\" and \"G722\"")),
         }
     }
     let all_known = codecs.len() == list.value.len();
@@ -61,7 +62,7 @@ pub fn codecs(fields: &mut Fields<'_>) -> Option<Vec<Codec>> {
         // Complained about above.
     } else if codecs.is_empty() {
         fields.problems.add(list.error("names no codec: use [\"PCMU\", \"PCMA\"], best first"));
-    } else if codecs.len() > 2 || (codecs.len() == 2 && codecs.first() == codecs.last()) {
+    } else if codecs.iter().enumerate().any(|(n, codec)| codecs.iter().take(n).any(|before| before == codec)) {
         fields.problems.add(list.error("names a codec twice: list each once"));
     } else {
         return Some(codecs);
@@ -97,13 +98,13 @@ pub fn srtp_suites(fields: &mut Fields<'_>) -> Option<Vec<Suite>> {
     (!suites.is_empty() && suites.len() == list.value.len()).then_some(suites)
 }
 
-/// Packet length of G.711.
+/// Packet length of G.711 and G.722.
 pub fn ptime_ms(fields: &mut Fields<'_>) -> Option<u32> {
     let ptime = fields.number::<u32>("ptime_ms", 10..=60)?;
     if [10, 20, 30, 40, 60].contains(&ptime) {
         return Some(ptime);
     }
-    fields.problem("ptime_ms", format!("{ptime} is not a packet length of G.711: use 10, 20, 30, 40 or 60"));
+    fields.problem("ptime_ms", format!("{ptime} is not a packet length we send: use 10, 20, 30, 40 or 60"));
     None
 }
 

@@ -1,4 +1,4 @@
-//! Offer/answer for one audio stream (RFC 3264) over `sdp`: PCMU, PCMA, telephone-event.
+//! Offer/answer for one audio stream (RFC 3264) over `sdp`: PCMU, PCMA, G.722, telephone-event.
 //!
 //! In: SDP bodies. Out: SDP bodies and [`MediaParams`]. The owner is the call (or the phone).
 //!

@@ -223,7 +223,10 @@ impl Negotiation {
         let by_offer = || formats.codecs.iter().map(|(_, codec)| *codec).find(ours);
         let by_us = || self.local.codecs.iter().copied().find(|codec| formats.payload_type(*codec).is_some());
         let codec = if self.local.prefer_local_order { by_us() } else { by_offer() };
-        let no_codec = || refusal(488, "no codec in common: this side takes PCMU and PCMA at 8000 Hz, as configured");
+        let no_codec = || {
+            let ours: Vec<&str> = self.local.codecs.iter().map(|codec| codec.name()).collect();
+            refusal(488, &format!("no codec in common: this side takes {} as configured", ours.join(", ")))
+        };
         let codec = codec.ok_or_else(no_codec)?;
         let send_payload_type = formats.payload_type(codec).ok_or_else(no_codec)?;
         Ok(Taken { index, formats, codec, send_payload_type, remote, secured })

@@ -116,6 +116,15 @@ fn codec_order() {
     assert_eq!(ours.receive_offer(offer.as_bytes()).expect("taken").media.codec, Codec::Pcmu);
     let mut only = Negotiation::new(LocalMedia { codecs: vec![Codec::Pcmu], ..local() });
     assert_eq!(only.receive_offer(offer.as_bytes()).expect("taken").media.codec, Codec::Pcmu);
+    // G.722 only where it is listed, by its static number or a dynamic one, answered with the offer's own (RFC 3551 §4.5.2: clock 8000).
+    let wide =
+        sdp(1, "m=audio 4000 RTP/AVP 96 9 0 101\r\na=rtpmap:96 G722/8000\r\na=rtpmap:101 telephone-event/8000\r\n");
+    assert_eq!(answer(&wide).media.codec, Codec::Pcmu);
+    let mut ours = Negotiation::new(LocalMedia { codecs: vec![Codec::Pcmu, Codec::G722], ..local() });
+    let answer = ours.receive_offer(wide.as_bytes()).expect("taken");
+    assert_eq!((answer.media.codec, answer.media.send_payload_type), (Codec::G722, 96));
+    assert!(text(&answer.sdp).contains("m=audio 4000 RTP/AVP 96 101\r\n"), "{}", text(&answer.sdp));
+    assert!(text(&answer.sdp).contains("a=rtpmap:96 G722/8000\r\n"), "{}", text(&answer.sdp));
     let mut no_dtmf = Negotiation::new(LocalMedia { dtmf: false, ..local() });
     let answer = no_dtmf.receive_offer(sdp(1, AUDIO).as_bytes()).expect("taken");
     assert_eq!((answer.media.dtmf_send, text(&answer.sdp).contains("telephone-event")), (None, false));

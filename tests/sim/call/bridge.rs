@@ -156,7 +156,7 @@ fn nothing_else_is_heard() {
     let from = world.now;
     world.input(Input::RealtimeText(r#"{"type":"response.done","response":{"id":"x","status":"completed"}}"#));
     world.input(Input::RealtimeClosed { code: Some(1000), reason: "" });
-    let mut stranger = super::peer::Peer::new(voxtrunk::audio::g711::Law::Mu);
+    let mut stranger = super::peer::Peer::new(voxtrunk::codec::Codec::Pcmu);
     stranger.voice = Voice::Tone;
     for _ in 0..50 {
         let packet = stranger.packet().expect("a packet");

@@ -5,8 +5,8 @@ use crate::service::Reply;
 use crate::world::{SESSION, World, ms, offer, peer_addr, secs};
 use bytes::Bytes;
 use std::time::Duration;
-use voxtrunk::audio::g711::Law;
 use voxtrunk::call::Input;
+use voxtrunk::codec::Codec;
 use voxtrunk::config::dialplan::AudioChoice;
 use voxtrunk::sip::user_agent::UaEvent;
 
@@ -59,7 +59,7 @@ fn an_hour_with_everything() {
         }
         if minute == ANOTHER_CODEC {
             reinvite(&mut world, offer("8 0 101", 2, "sendrecv"));
-            world.peer.law = Law::A;
+            world.peer.codec = Codec::Pcma;
         }
         if minute == ANOTHER_PORT {
             let moved = String::from_utf8(offer("8 0 101", 3, "sendrecv").to_vec()).expect("text");

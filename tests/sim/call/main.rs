@@ -24,4 +24,5 @@ mod speech;
 mod srtp;
 mod tools;
 mod transfer;
+mod wideband;
 mod world;

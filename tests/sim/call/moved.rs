@@ -87,7 +87,7 @@ fn replaced_by_another_dialog() {
     assert!(sdp.is_some_and(|sdp| sdp.contains("m=audio 20000 RTP/AVP 8 101")));
     world.input(Input::Sip(UaEvent::Ended { session: SESSION, end: SessionEnd::Local }));
     assert!(world.ended.is_none(), "the old dialog's end");
-    world.peer.law = voxtrunk::audio::g711::Law::A;
+    world.peer.codec = voxtrunk::codec::Codec::Pcma;
     world.run(ms(300));
     assert!(told(&world, "transferred on their side"));
     world.caller_asks(1_000).run(secs(3));

@@ -1,7 +1,8 @@
 //! The far end of the RTP stream: what it sends, and what it collected.
 
 use std::time::Duration;
-use voxtrunk::audio::g711::Law;
+use voxtrunk::audio::codec::{Decoder, Encoder};
+use voxtrunk::codec::Codec;
 use voxtrunk::net::clock;
 use voxtrunk::rtp::srtp::Srtp;
 
@@ -12,6 +13,8 @@ pub enum Voice {
     Silent,
     /// Packets with a loud tone.
     Tone,
+    /// A tone of that frequency.
+    Hz(u32),
     /// No packets at all (DTX, dead line).
     Off,
 }
@@ -25,14 +28,14 @@ pub struct Got {
     pub sequence: u16,
     pub timestamp: u32,
     pub ssrc: u32,
-    /// Decoded audio; empty for telephone-events.
+    /// Decoded audio at its codec's rate; empty for telephone-events.
     pub samples: Vec<i16>,
     pub payload: Vec<u8>,
 }
 
 impl Got {
     pub fn is_audio(&self) -> bool {
-        self.payload_type == 0 || self.payload_type == 8
+        codec_of(self.payload_type).is_some()
     }
     pub fn is_loud(&self) -> bool {
         self.samples.iter().any(|s| s.unsigned_abs() > LOUD)
@@ -43,7 +46,10 @@ impl Got {
 pub const LOUD: u16 = 1_500;
 
 pub struct Peer {
-    pub law: Law,
+    /// What it sends.
+    pub codec: Codec,
+    encoder: Encoder,
+    decoder: Decoder,
     pub voice: Voice,
     /// Time between packets by the peer's own clock.
     pub interval: Duration,
@@ -68,9 +74,11 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub fn new(law: Law) -> Peer {
+    pub fn new(codec: Codec) -> Peer {
         Peer {
-            law,
+            codec,
+            encoder: Encoder::new(codec),
+            decoder: Decoder::new(),
             voice: Voice::Off,
             interval: Duration::from_millis(20),
             next: Duration::ZERO,
@@ -93,17 +101,25 @@ impl Peer {
     pub fn packet(&mut self) -> Option<Vec<u8>> {
         let timestamp = self.timestamp;
         self.timestamp = timestamp.wrapping_add(160);
-        let samples: Vec<i16> = match self.voice {
+        if self.encoder.codec() != self.codec {
+            self.encoder = Encoder::new(self.codec);
+        }
+        let rate = self.codec.rate();
+        let hz = match self.voice {
             Voice::Off => return None,
-            Voice::Silent => vec![0; 160],
-            Voice::Tone => (0..160).map(|n| tone(self.phase + n, 8_000)).collect(),
+            Voice::Silent => None,
+            Voice::Tone => Some(500),
+            Voice::Hz(hz) => Some(hz),
         };
+        let from = self.phase * rate.per_ms() / 8;
+        let wave = |n: usize| hz.map_or(0, |hz| wave(hz, from + n, rate.hz() as usize));
+        let samples: Vec<i16> = (0..rate.samples(20)).map(wave).collect();
         self.phase += 160;
         self.sequence = self.sequence.wrapping_add(1);
         self.sent += 1;
         let mut payload = Vec::new();
-        self.law.encode(&samples, &mut payload);
-        let payload_type = if self.law == Law::Mu { 0 } else { 8 };
+        self.encoder.encode(&samples, &mut payload);
+        let payload_type = self.codec.static_payload_type();
         if self.lose_every.is_some_and(|n| self.sent.is_multiple_of(n)) {
             return None;
         }
@@ -149,10 +165,9 @@ impl Peer {
         };
         assert!(datagram.len() >= 12 && datagram[0] == 0x80, "not an RTP packet: {datagram:02x?}");
         let payload_type = datagram[1] & 0x7F;
-        let law = if payload_type == 8 { Law::A } else { Law::Mu };
         let mut samples = Vec::new();
-        if payload_type == 0 || payload_type == 8 {
-            law.decode(&datagram[12..], &mut samples);
+        if let Some(codec) = codec_of(payload_type) {
+            self.decoder.decode(codec, &datagram[12..], &mut samples);
         }
         let got = Got {
             at,
@@ -192,7 +207,7 @@ impl Peer {
             self.got.iter().filter(|g| g.is_audio() && g.at > from).flat_map(|g| g.samples.iter().copied()).collect();
         let loud = |s: &i16| s.unsigned_abs() > LOUD;
         match (samples.iter().position(loud), samples.iter().rposition(loud)) {
-            (Some(first), Some(last)) => ((last + 1 - first) / 8) as u32,
+            (Some(first), Some(last)) => ((last + 1 - first) / self.codec.rate().per_ms()) as u32,
             _ => 0,
         }
     }
@@ -226,9 +241,17 @@ impl Peer {
     }
 }
 
+fn codec_of(payload_type: u8) -> Option<Codec> {
+    [Codec::Pcmu, Codec::Pcma, Codec::G722].into_iter().find(|codec| codec.static_payload_type() == payload_type)
+}
+
 /// 500 Hz: loud from the third sample on.
-pub fn tone(n: usize, hz: usize) -> i16 {
-    ((n as f64 * 500.0 * std::f64::consts::TAU / hz as f64).sin() * 10_000.0) as i16
+pub fn tone(n: usize, rate: usize) -> i16 {
+    wave(500, n, rate)
+}
+
+fn wave(hz: u32, n: usize, rate: usize) -> i16 {
+    ((n as f64 * f64::from(hz) * std::f64::consts::TAU / rate as f64).sin() * 10_000.0) as i16
 }
 
 pub fn rtp(payload_type: u8, sequence: u16, timestamp: u32, payload: &[u8]) -> Vec<u8> {

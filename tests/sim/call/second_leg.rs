@@ -4,8 +4,8 @@ use crate::peer::{Peer, Voice};
 use crate::world::{World, local_media, ms, offer, peer_addr};
 use bytes::Bytes;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use voxtrunk::audio::g711::Law;
 use voxtrunk::call::{CallEvent, Input, LegReady, LegRequest};
+use voxtrunk::codec::Codec;
 use voxtrunk::sip::message::{Framing, Message};
 use voxtrunk::sip::offer_answer::LocalMedia;
 use voxtrunk::sip::user_agent::{SessionEnd, SessionId, UaEvent};
@@ -32,7 +32,7 @@ impl Default for SecondLeg {
             wanted: false,
             port: false,
             requests: Vec::new(),
-            peer: Peer::new(Law::Mu),
+            peer: Peer::new(Codec::Pcmu),
             swapped: false,
             sessions: 100,
             ended: Vec::new(),

@@ -1,9 +1,9 @@
 //! From the INVITE to the first word.
 
 use crate::world::{SESSION, World, ms, offer, secs};
-use voxtrunk::audio::g711::Law;
 use voxtrunk::call::CallEvent;
 use voxtrunk::call::end::Cause;
+use voxtrunk::codec::Codec;
 use voxtrunk::config::dialplan::AnswerPolicy;
 use voxtrunk::observe::cdr::EndedBy;
 use voxtrunk::realtime::Greeting;
@@ -149,7 +149,7 @@ fn no_common_codec() {
 fn a_law_call() {
     let setup = World::setup().with(|s| {
         s.offer = Some(offer("8 101", 1, "sendrecv"));
-        s.law = Law::A;
+        s.codec = Codec::Pcma;
     });
     let mut world = setup.talk();
     world.run(secs(1));
@@ -162,7 +162,7 @@ fn a_law_call() {
 fn late_offer() {
     let mut world = World::setup().with(|s| s.offer = None).ring();
     world.ack_sdp = Some(offer("8 101", 1, "sendrecv"));
-    world.peer.law = Law::A;
+    world.peer.codec = Codec::Pcma;
     world.answered_within(ms(300));
     let (_, UaCommand::Accept { sdp, .. }) = world.sip.last().expect("an answer") else { panic!("{world}") };
     assert!(String::from_utf8_lossy(sdp).contains("m=audio 20000 RTP/AVP 0 8"), "our offer");

@@ -3,7 +3,7 @@
 use crate::peer::Voice;
 use crate::world::{World, ms, secs};
 use std::time::Duration;
-use voxtrunk::audio::g711::Law;
+use voxtrunk::codec::Codec;
 use voxtrunk::config::dialplan::AudioChoice;
 
 fn lag(world: &World, since: Duration) -> i64 {
@@ -108,7 +108,7 @@ fn g711_goes_through() {
     assert_eq!(per_append, 160);
     world.run(secs(1));
     assert!((995..=1_005).contains(&world.peer.speech_ms()), "{}", world.peer.speech_ms());
-    world.peer.law = Law::A;
+    world.peer.codec = Codec::Pcma;
     world.peer.voice = Voice::Tone;
     let bytes = world.service.audio_bytes;
     world.run(secs(1));

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use voxtrunk::audio::g711::Law;
 use voxtrunk::call::{Call, CallEvent, CallParams, CallRecord, Input, MediaPolicy, Output};
+use voxtrunk::codec::Codec;
 use voxtrunk::config::dialplan::{
     AnswerPolicy, AudioChoice, Dialplan, Fallback, HttpMethod, HttpTool, Limits, NumberPattern, OnResume, Tool,
     ToolKind, TransferTarget,
@@ -21,7 +21,7 @@ use voxtrunk::realtime::session::SessionFault;
 use voxtrunk::realtime::{DialectKind, Endpoint, Greeting, ProviderKind, Transcription, TurnDetection};
 use voxtrunk::rtp::receiver::SourcePolicy;
 use voxtrunk::rtp::srtp::Srtp;
-use voxtrunk::sip::offer_answer::{Codec, LocalMedia, LocalSrtp, Negotiation};
+use voxtrunk::sip::offer_answer::{LocalMedia, LocalSrtp, Negotiation};
 use voxtrunk::sip::user_agent::{SessionEnd, SessionId, UaCommand, UaEvent};
 use voxtrunk::tools::http::ToolResult;
 use voxtrunk::trunk::{CallerInfo, Trunk};
@@ -130,7 +130,10 @@ pub struct Setup {
     pub plan: Dialplan,
     pub dialect: DialectKind,
     pub offer: Option<Bytes>,
-    pub law: Law,
+    /// What the peer sends.
+    pub codec: Codec,
+    /// What we offer and take, best first.
+    pub codecs: Vec<Codec>,
     /// When the WebSocket opens, or how it fails.
     pub connect: Result<Duration, (Duration, SessionFault)>,
     /// 200 to ACK; `None` = never.
@@ -211,7 +214,8 @@ impl World {
             plan: plan(),
             dialect: DialectKind::Ga,
             offer: Some(offer("0 8 101", 1, "sendrecv")),
-            law: Law::Mu,
+            codec: Codec::Pcmu,
+            codecs: vec![Codec::Pcmu, Codec::Pcma],
             connect: Ok(ms(150)),
             ack_after: Some(ms(40)),
             policy: SourcePolicy::Strict,
@@ -236,7 +240,7 @@ impl World {
             base,
             call,
             service,
-            peer: Peer::new(setup.law),
+            peer: Peer::new(setup.codec),
             connect: setup.connect,
             ack_after: setup.ack_after,
             opens_at: None,
@@ -596,7 +600,7 @@ fn params(setup: &Setup, srtp: Option<LocalSrtp>) -> CallParams {
         trunk: setup.trunk.clone(),
         dialled: "+15551230001".into(),
         source: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)), 5060),
-        negotiation: Negotiation::new(LocalMedia { srtp, ..local_media() }),
+        negotiation: Negotiation::new(LocalMedia { srtp, codecs: setup.codecs.clone(), ..local_media() }),
         offer: setup.offer.clone(),
         media: MediaPolicy { source: setup.policy, allowed: Vec::new(), reorder_wait: ms(40), append_ms: 20 },
         apology: setup.apology.clone(),
