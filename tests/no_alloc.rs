@@ -242,6 +242,62 @@ fn model_to_caller_allocates_nothing_per_packet() {
     assert!(packets > 4000, "{packets}");
 }
 
+/// RTP-13: two sessions with reports both ways, by mux and by a port of their own; strangers and noise among what comes.
+#[test]
+fn a_session_with_reports_allocates_nothing_per_packet() {
+    use voxtrunk::rtp::rtcp::WallClock;
+    use voxtrunk::rtp::session::{Port, RtpSession, SessionParams};
+    for rtcp_mux in [true, false] {
+        let rtcp = SocketAddr::new(peer().ip(), if rtcp_mux { 4000 } else { 4001 });
+        let params = || SessionParams {
+            receiver: ReceiverParams {
+                policy: SourcePolicy::Latch,
+                sdp_remote: Some(peer()),
+                allowed: vec![],
+                audio_payload_types: vec![(0, Codec::Pcmu)],
+                dtmf_payload_type: None,
+                comfort_noise: None,
+                reorder_wait: Duration::from_millis(60),
+            },
+            srtp: None,
+            rtcp_mux,
+            rtcp_remote: Some(rtcp),
+        };
+        let mut now = clock::now();
+        let mut ends =
+            [(RtpSession::new(params()), Sender::new(1, 2, 3)), (RtpSession::new(params()), Sender::new(4, 5, 6))];
+        for (n, (session, _)) in ends.iter_mut().enumerate() {
+            session.start_reports(now, WallClock { at: now, unix_ms: 1_800_000_000_000 }, n as u64);
+        }
+        let (mut packet, stranger) = (Vec::new(), SocketAddr::from(([203, 0, 113, 9], 1)));
+        let mut run = |frames: u32| {
+            for n in 0..frames {
+                now += Duration::from_millis(20);
+                for from in 0..2 {
+                    let [a, b] = &mut ends;
+                    let (one, other) = if from == 0 { (a, b) } else { (b, a) };
+                    one.1.frame(&[n as u8; FRAME_8K], &mut packet);
+                    assert!(one.0.protect(&mut packet));
+                    other.0.handle_rtp(now, peer(), &packet);
+                    other.0.handle_rtp(now, stranger, &packet);
+                    while other.0.receiver.poll(now).is_some() {}
+                    match one.0.poll_rtcp(now, &one.1, Some(now), &mut packet) {
+                        Some((Port::Rtp, _)) => other.0.handle_rtp(now, rtcp, &packet),
+                        Some((Port::Rtcp, _)) => other.0.handle_rtcp(now, rtcp, &packet),
+                        None => {}
+                    }
+                }
+            }
+        };
+        run(1_000);
+        assert_eq!(allocations(|| run(5_000)), 0);
+        for (session, _) in &ends {
+            let reports = session.reports();
+            assert!(reports.sent > 15 && reports.received > 15 && reports.round_trip.is_some(), "{reports:?}");
+        }
+    }
+}
+
 /// SRTP and SRTCP of every suite, with replays and forgeries among the packets.
 #[test]
 fn srtp_allocates_nothing_per_packet() {

@@ -25,6 +25,7 @@ mod media_attacks;
 mod operating;
 mod peer;
 mod registering;
+mod reports;
 mod securing;
 mod srtp;
 mod torture;

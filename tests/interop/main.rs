@@ -11,6 +11,7 @@ mod kamailio;
 mod pjsip;
 mod quality;
 mod relay;
+mod reports;
 mod sipp;
 mod srtp;
 mod support;

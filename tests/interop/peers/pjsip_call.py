@@ -195,6 +195,12 @@ def main():
                 result["rx_lost"] = stat.rtcp.rxStat.loss
                 result["tx_packets"] = stat.rtcp.txStat.pkt
                 result["rx_jitter_us"] = stat.rtcp.rxStat.jitterUsec.mean
+                result["rtcp"] = {
+                    "tx_updates": stat.rtcp.txStat.updateCount,
+                    "tx_lost": stat.rtcp.txStat.loss,
+                    "round_trips": stat.rtcp.rttUsec.n,
+                    "round_trip_us": stat.rtcp.rttUsec.last,
+                }
                 result["dump"] = call.dump(True, " ")
             except pj.Error as error:
                 result["trouble"] = error.info()
