@@ -9,15 +9,16 @@ use super::pcm::{PER_MS_8K, Rate};
 /// Pitch searched: 5-15 ms (200-67 Hz); a higher voice is found at a multiple of its period.
 const MIN_LAG: usize = 40;
 const MAX_LAG: usize = 120;
-/// Window that is compared: 20 ms.
-const WINDOW: usize = 160;
-const HISTORY: usize = WINDOW + MAX_LAG;
+/// Window that is compared, 7.5 ms: of 20 ms the older part is another sound already (PESQ at 10 % loss: +0.1 against 20 ms).
+const COMPARED: usize = 60;
+/// What is remembered, 35 ms: more than is compared, for a change of rate.
+const HISTORY: usize = 280;
 /// Full level until here (10 ms), silence from [`FADE_END`] on (60 ms).
 const FADE_BEGIN: usize = 80;
 const FADE_END: usize = 480;
-/// Cross-fade back to good audio: 4 ms, and 4 ms more per 10 ms lost, up to 10 ms.
-const MIN_OVERLAP: usize = 32;
-const MAX_OVERLAP: usize = 80;
+/// Cross-fade back to good audio: 1 ms, and 2 ms more per 10 ms lost, up to 3 ms: longer ones spoil more good audio than they smooth.
+const MIN_OVERLAP: usize = 8;
+const MAX_OVERLAP: usize = 24;
 
 /// The machine.
 pub struct Concealer {
@@ -71,7 +72,7 @@ impl Concealer {
     /// Good audio, changed in place only right after a loss (cross-fade).
     pub fn good(&mut self, samples: &mut [i16]) {
         if self.lost > 0 && self.overlap == 0 {
-            self.overlap = (MIN_OVERLAP * self.scale + self.lost * 2 / 5).min(MAX_OVERLAP * self.scale);
+            self.overlap = (MIN_OVERLAP * self.scale + self.lost / 5).min(MAX_OVERLAP * self.scale);
             self.overlapped = 0;
         }
         for sample in samples.iter_mut().take(self.overlap - self.overlapped) {
@@ -146,13 +147,13 @@ impl Concealer {
     }
 }
 
-/// The lag with the highest normalised correlation over the last 20 ms. Looks at every `scale`-th sample: as fine, and as cheap, as at 8 kHz.
+/// The lag with the highest normalised correlation over the last 7.5 ms. Looks at every `scale`-th sample: as fine, and as cheap, as at 8 kHz.
 fn pitch(history: &[i16], scale: usize) -> usize {
-    let oldest = MAX_LAG * scale;
-    let recent = &history[oldest..];
+    let from = history.len() - COMPARED * scale;
+    let recent = &history[from..];
     let mut best = (MIN_LAG * scale, 0.0f32);
     for lag in (MIN_LAG..=MAX_LAG).map(|lag| lag * scale) {
-        let earlier = &history[oldest - lag..history.len() - lag];
+        let earlier = &history[from - lag..history.len() - lag];
         let (mut cross, mut energy) = (0i64, 0i64);
         for (a, b) in recent.iter().zip(earlier).step_by(scale) {
             cross += i64::from(*a) * i64::from(*b);
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn good_audio_comes_back_within_10_ms() {
+    fn good_audio_comes_back_within_3_ms() {
         let all = with_loss(300.0, 1600, 800);
         assert_eq!(all[2400 + MAX_OVERLAP..], sine(300.0, 2400 + MAX_OVERLAP, 480 - MAX_OVERLAP));
     }
