@@ -47,6 +47,9 @@ fn automatic(turn_detection: &TurnDetection) -> (bool, bool) {
 
 impl Call {
     pub(super) fn agent_event(&mut self, now: Instant, event: AgentEvent) {
+        if !matches!(event, AgentEvent::Audio { .. }) {
+            self.clocks.stir();
+        }
         match event {
             AgentEvent::Ready { session_id, .. } => self.realtime_ready(now, session_id),
             AgentEvent::ResponseStarted => {
@@ -146,6 +149,7 @@ impl Call {
             self.note(CallEvent::AgentSpeaks { latency_ms });
         }
         if let Some(segment) = played.finished {
+            self.clocks.stir();
             let said = self.segments.played(SegmentId(segment));
             self.said(said);
             if self.voice_ref().is_some_and(Downlink::is_drained) {
@@ -203,6 +207,7 @@ impl Call {
 
     /// A key: stops the agent as speech does (DTM-07).
     pub(super) fn pressed(&mut self, now: Instant, way: Way, key: char) {
+        self.clocks.stir();
         if self.is_ended() || !self.digits.press(now, way, key) {
             return;
         }

@@ -19,6 +19,10 @@ use crate::rtp::sender::Sender;
 use crate::sip::offer_answer::MediaParams;
 use std::time::{Duration, Instant};
 
+/// A packet leaves so long after the caller's that came last: an answer made in real time (an echo, an interpreter) has then come, with a tick
+/// to spare, and need not wait for the next deadline.
+const BEHIND_CALLER: Duration = Duration::from_millis(15);
+
 /// What one poll gave.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Frame {
@@ -40,6 +44,8 @@ pub(super) struct Downlink {
     ptime_ms: u32,
     sends: bool,
     next: Option<Instant>,
+    /// `next` has its place among the caller's packets.
+    aligned: bool,
     repeats_due: bool,
     /// The segment in `to_line`, and the first half of a sample split between deltas.
     current: Option<u64>,
@@ -66,6 +72,7 @@ impl Downlink {
             ptime_ms: 0,
             sends: false,
             next: None,
+            aligned: false,
             repeats_due: false,
             current: None,
             half: None,
@@ -101,6 +108,21 @@ impl Downlink {
     /// Frames flow from now on.
     pub fn start(&mut self, now: Instant) {
         self.next.get_or_insert(now);
+    }
+
+    /// A packet of the caller came. The first one moves the deadlines to [`BEHIND_CALLER`], once: they are absolute from then on, and the
+    /// timestamps tell the truth about the step.
+    pub fn align(&mut self, now: Instant) {
+        let (Some(next), false) = (self.next, self.aligned) else { return };
+        self.aligned = true;
+        let ptime = self.ptime().max(Duration::from_millis(1));
+        let micros = |time: Duration| (time.as_micros() % ptime.as_micros()) as u32;
+        let step =
+            micros(BEHIND_CALLER + ptime - Duration::from_micros(micros(next.saturating_duration_since(now)).into()));
+        self.next = Some(next + Duration::from_micros(step.into()));
+        if self.sender.packets() > 0 && step > 0 {
+            self.sender.skip_part(step, ptime.as_micros() as u32);
+        }
     }
 
     pub fn ptime(&self) -> Duration {
@@ -321,6 +343,25 @@ mod tests {
         whole.end(1);
         split.end(1);
         assert_eq!(play(&mut whole), play(&mut split));
+    }
+
+    /// RTP-03: packets leave 15 ms behind the caller's, on one absolute clock, whatever jitters later.
+    #[test]
+    fn deadlines_stand_behind_the_callers() {
+        let start = clock::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        for (first, expected) in [(20, 35), (23, 38), (25, 20), (34, 29), (39, 34)] {
+            let (mut downlink, mut out) = (downlink(), Vec::new());
+            downlink.start(start);
+            assert!(matches!(downlink.poll(at(0), true, &mut out), Frame::Packet(_)));
+            downlink.align(at(first - 20));
+            assert_eq!(downlink.timeout(), Some(at(expected)), "{first}");
+            assert_eq!(downlink.poll(at(expected - 1), true, &mut out), Frame::None);
+            assert!(matches!(downlink.poll(at(expected), true, &mut out), Frame::Packet(_)));
+            assert_eq!(u64::from(u32::from_be_bytes([out[4], out[5], out[6], out[7]])), 3 + 8 * expected);
+            downlink.align(at(expected + 3));
+            assert_eq!(downlink.timeout(), Some(at(expected + 20)));
+        }
     }
 
     /// RTP-03: a missed deadline is skipped, not caught up; without a target nothing is taken from the queue.

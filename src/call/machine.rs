@@ -1,8 +1,9 @@
 //! The machine itself: its parts, `handle`, `poll_output`, the timers, and the one way out.
 //!
-//! Every input ends in [`Call::advance`], which runs whatever is due; RTP packets are made in `poll_output`, one at a time,
+//! Every input ends in [`Call::advance`] (`clocks`), which runs whatever is due; RTP packets are made in `poll_output`, one at a time,
 //! into one reused buffer.
 
+use super::clocks::Clocks;
 use super::digits::Digits;
 use super::farewell::Farewell;
 use super::filler::Filler;
@@ -101,6 +102,7 @@ pub struct Call {
     pub(super) silence: SilenceClock,
     pub(super) one_way: OneWay,
     pub(super) filler: Filler,
+    pub(super) clocks: Clocks,
     pub(super) record: Option<Record>,
 
     /// The last reports (RTCP BYE) of the call's own stream and of the second leg's.
@@ -158,6 +160,7 @@ impl Call {
             limits: None,
             one_way: OneWay::default(),
             filler: Filler::default(),
+            clocks: Clocks::default(),
             record: Some(record),
             wall_clock: WallClock { at: now, unix_ms: params.unix_ms },
             goodbye: None,
@@ -173,6 +176,9 @@ impl Call {
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         if self.is_ended() {
             return;
+        }
+        if !matches!(input, Input::Timeout | Input::Rtp { .. } | Input::Rtcp { .. } | Input::RealtimeText(_)) {
+            self.clocks.stir();
         }
         match input {
             Input::Timeout => {}
@@ -234,52 +240,6 @@ impl Call {
         &self.packet
     }
 
-    /// Runs everything that is due.
-    pub(super) fn advance(&mut self, now: Instant) {
-        self.realtime_clock(now);
-        self.receive(now);
-        self.leg_receive(now);
-        self.relay(now);
-        self.pump(now);
-        self.greet(now);
-        self.digit_clock(now);
-        self.tool_clock(now);
-        self.limit_clock(now);
-        self.silence_clock(now);
-        self.leg_clock(now);
-        self.transfer_clock(now);
-        self.bridge_clock(now);
-        self.one_way_clock(now);
-        self.farewell_clock(now);
-        self.filler_clock(now);
-        self.pump(now);
-    }
-
-    fn timeout(&self, now: Instant) -> Option<Instant> {
-        let opening = match self.socket {
-            Socket::Opening { deadline } => Some(deadline),
-            _ => None,
-        };
-        let last_packet = self.media.as_ref().and_then(|m| m.rtp.receiver.last_packet());
-        [
-            opening,
-            self.session_timeout,
-            self.media.as_ref().and_then(Media::timeout),
-            self.digits.timeout().filter(|_| self.takes_digits()),
-            self.tools.timeout(),
-            self.limits.as_ref().and_then(|l| l.timeout(last_packet)),
-            self.silence.timeout(),
-            self.transfer_timeout(now),
-            self.leg_timeout(),
-            self.farewell_timeout(now),
-            self.one_way_timeout(),
-            self.filler.timeout(now),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-    }
-
     pub(super) fn is_ended(&self) -> bool {
         matches!(self.phase, Phase::Ended)
     }
@@ -295,6 +255,10 @@ impl Call {
     fn datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         let Some(media) = &mut self.media else { return };
         media.rtp.handle_rtp(now, from, datagram);
+        let heard = media.rtp.receiver.last_packet();
+        if heard == Some(now) {
+            media.downlink.align(now);
+        }
         let (source, stranger) = (media.moved_target(), media.new_stranger());
         if let Some((addr, moved)) = source {
             self.note(CallEvent::MediaSource { addr, moved });
@@ -302,14 +266,14 @@ impl Call {
         if let Some(addr) = stranger {
             self.note(CallEvent::SourceRefused { addr });
         }
-        let heard = self.media.as_ref().and_then(|m| m.rtp.receiver.last_packet());
-        if self.answered.is_some_and(|answered| heard.is_some_and(|at| at >= answered)) {
+        if !self.established && self.answered.is_some_and(|answered| heard.is_some_and(|at| at >= answered)) {
             self.established = true;
+            self.clocks.stir();
         }
     }
 
     /// Takes out of the receiver what is due, and runs the stall clock.
-    fn receive(&mut self, now: Instant) {
+    pub(super) fn receive(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Bridged { .. } | Phase::Ended) {
             return;
         }
@@ -344,7 +308,7 @@ impl Call {
     // ---- first words, silence tone
 
     /// The first word is spoken when the caller surely hears it.
-    fn greet(&mut self, now: Instant) {
+    pub(super) fn greet(&mut self, now: Instant) {
         if self.greeted || !self.ready || !self.established || !self.is_talking() || self.on_hold() {
             return;
         }
@@ -356,7 +320,7 @@ impl Call {
     }
 
     /// A soft tone while the caller waits for the agent.
-    fn filler_clock(&mut self, now: Instant) {
+    pub(super) fn filler_clock(&mut self, now: Instant) {
         let owed = match self.phase {
             Phase::Ending(_) => self.awaits_last_words(),
             Phase::Ringing | Phase::Bridged { .. } | Phase::Ended => false,

@@ -4,7 +4,8 @@
 //!
 //! | file | concern |
 //! |---|---|
-//! | `machine` | the struct, `handle`, `poll_output`, the timers |
+//! | `machine` | the struct, `handle`, `poll_output` |
+//! | `clocks` | what runs when, the timers |
 //! | `packets` | what leaves by the RTP and RTCP ports |
 //! | `link` | the Realtime connection and the session on it |
 //! | `signalling` | SIP events: answer, ACK, re-INVITE, hold, BYE |
@@ -27,6 +28,7 @@ mod agent;
 mod attended;
 mod bridge;
 mod caller_data;
+mod clocks;
 mod digits;
 mod downlink;
 pub mod end;

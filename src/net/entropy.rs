@@ -2,6 +2,7 @@
 
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
+use std::cell::RefCell;
 
 /// A generator that nobody can predict.
 pub fn rng() -> StdRng {
@@ -18,4 +19,13 @@ pub fn secret() -> [u8; 32] {
 /// 64 unpredictable bits.
 pub fn seed() -> u64 {
     rng().next_u64()
+}
+
+thread_local! {
+    static MASKS: RefCell<StdRng> = RefCell::new(rng());
+}
+
+/// The mask of one WebSocket frame (RFC 6455 §5.3): new and unpredictable each time, without asking the system each time.
+pub fn mask() -> [u8; 4] {
+    MASKS.with_borrow_mut(|masks| masks.next_u32().to_ne_bytes())
 }

@@ -135,7 +135,13 @@ impl Sender {
     }
     /// So many intervals passed in which nothing was sent (missed deadlines, hold): the timestamp goes on, the next packet is marked.
     pub fn skip(&mut self, intervals: u32) {
-        let units = intervals.saturating_mul(self.per_packet);
+        self.pass_by(intervals.saturating_mul(self.per_packet));
+    }
+    /// `part` of `whole` parts of an interval passed, as [`Self::skip`]: the owner's clock took a step.
+    pub fn skip_part(&mut self, part: u32, whole: u32) {
+        self.pass_by((u64::from(self.per_packet) * u64::from(part) / u64::from(whole.max(1))) as u32);
+    }
+    fn pass_by(&mut self, units: u32) {
         self.timestamp = self.timestamp.wrapping_add(units);
         self.marker = true;
         match &mut self.state {

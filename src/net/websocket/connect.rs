@@ -3,9 +3,10 @@
 //! In: a [`Target`] (URL, headers, where the key goes). Out: a [`RealtimeSocket`] for a media worker, or a
 //! [`SessionFault`] that says who is to blame. The key is read and put in here and nowhere else.
 
+use super::head::Head;
 use super::short::Short;
 use super::tls::TlsConfig;
-use super::{RealtimeSocket, Stream, config};
+use super::{RealtimeSocket, Stream};
 use crate::config::secret::SecretRef;
 use crate::net::clock;
 use crate::realtime::session::SessionFault;
@@ -14,6 +15,7 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use tungstenite::client::{ClientRequestBuilder, client_with_config};
+use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Error, HandshakeError, http};
 
 /// Most of an error body that is kept for the log.
@@ -82,13 +84,16 @@ fn open(
     } else {
         Stream::Plain(short)
     };
-    let (mut ws, _response) = client_with_config(request, stream, Some(config())).map_err(|e| match e {
+    // Only the handshake goes through tungstenite's own buffers.
+    let config = WebSocketConfig::default().read_buffer_size(256);
+    let (ws, _response) = client_with_config(request, Head::new(stream), Some(config)).map_err(|e| match e {
         HandshakeError::Failure(error) => fault(error, &place.host),
         HandshakeError::Interrupted(_) => SessionFault::Connect(format!("{}: no answer in time", place.host)),
     })?;
-    ws.get_ref().socket().set_nonblocking(true).map_err(|e| SessionFault::Connect(e.to_string()))?;
-    ws.get_mut().short().polled();
-    Ok(RealtimeSocket { ws: Box::new(ws) })
+    let (mut stream, rest) = ws.into_inner().into_parts();
+    stream.socket().set_nonblocking(true).map_err(|e| SessionFault::Connect(e.to_string()))?;
+    stream.short().polled();
+    Ok(RealtimeSocket::new(stream, rest))
 }
 
 fn dial(addresses: &[SocketAddr], deadline: Instant) -> std::io::Result<TcpStream> {
@@ -153,6 +158,7 @@ fn fault(error: Error, host: &str) -> SessionFault {
 mod tests {
     use super::*;
     use crate::net::websocket::Incoming;
+    use crate::net::websocket::frames::Inbox;
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::sync::mpsc;
@@ -236,10 +242,10 @@ mod tests {
         assert!(request.starts_with("GET /v1/realtime?model=m HTTP/1.1\r\n"), "{request}");
         assert!(has("Authorization: Bearer s3cret"), "{request}");
         assert!(has("OpenAI-Beta: realtime=v1"), "{request}");
-        socket.begin_reads();
-        let Incoming::Text(text) = socket.read() else { panic!("the first message was lost") };
-        assert_eq!(text.as_str(), "hi");
-        assert_eq!(socket.read(), Incoming::Empty);
+        let mut inbox = Inbox::default();
+        socket.begin_round(&mut inbox);
+        assert_eq!(socket.read(&mut inbox), Incoming::Text("hi"), "the first message was lost");
+        assert_eq!(socket.read(&mut inbox), Incoming::Empty);
     }
 
     /// R1: each way of not connecting is a `Connect` fault with the place in it, before the deadline.

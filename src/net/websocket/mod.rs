@@ -1,28 +1,26 @@
 //! The Realtime WebSocket of one call: opened blocking with deadlines, then polled by a media worker.
 //!
 //! Door of crate tungstenite. `connect`: DNS, TCP, TLS, handshake, and what their failures mean. `tls`: door of rustls.
-//! `short`: the read adaptor under both. After the handshake the whole WebSocket moves to the worker: bytes that came
-//! close behind the 101 are inside it and must not be lost.
+//! `short`: the read adaptor under both. `head`: where the handshake ends. `frames`: messages in and out. After the handshake the socket moves to the worker with the bytes
+//! that came close behind the 101.
 
 pub mod connect;
+pub mod frames;
+mod head;
 pub mod short;
 pub mod tls;
 
+use frames::{CLOSE, Event, Frames, Inbox, PONG, TEXT, frame};
 use short::Short;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
-use tungstenite::protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode};
-use tungstenite::{Error, Message, Utf8Bytes, WebSocket};
+use tungstenite::protocol::frame::coding::OpCode;
 
-/// A whole reply can come in one delta.
-const MAX_MESSAGE: usize = 16 << 20;
-/// tungstenite zero-fills this much before every read: its default of 128 KiB costs 0.5 ms of CPU a call-second.
-const READ_BUFFER: usize = 4 << 10;
-/// Sent to the system once a tick; more than this in one tick is sent at once.
-const WRITE_BUFFER: usize = 32 << 10;
 /// Twelve seconds of caller audio: a socket that takes nothing for so long is dead.
 const MAX_BACKLOG: usize = 768 << 10;
+/// We are done (RFC 6455 §7.4.1).
+const NORMAL: u16 = 1000;
 
 /// Plain TCP, or TLS over it.
 pub(crate) enum Stream {
@@ -41,6 +39,13 @@ impl Stream {
         match self {
             Stream::Plain(short) => short.socket(),
             Stream::Tls(tls) => tls.sock.socket(),
+        }
+    }
+    /// Records of TLS that the system did not take yet.
+    fn wants_write(&self) -> bool {
+        match self {
+            Stream::Plain(_) => false,
+            Stream::Tls(tls) => tls.conn.wants_write(),
         }
     }
 }
@@ -69,20 +74,10 @@ impl io::Write for Stream {
     }
 }
 
-/// One text message, shared with the read buffer.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Text(Utf8Bytes);
-
-impl Text {
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-}
-
 /// What a read gave.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Incoming {
-    Text(Text),
+pub enum Incoming<'a> {
+    Text(&'a str),
     /// The peer closed, or the socket broke (`code` is `None` then). Nothing follows.
     Closed {
         code: Option<u16>,
@@ -98,83 +93,153 @@ pub struct Broken(pub String);
 
 /// An open WebSocket, non-blocking.
 pub struct RealtimeSocket {
-    /// Boxed: it moves through the job queue into its call.
-    ws: Box<WebSocket<Stream>>,
+    stream: Stream,
+    frames: Frames,
+    /// What the system did not take yet, in frames.
+    backlog: Vec<u8>,
+    /// Why nothing comes any more.
+    ended: Option<String>,
+    /// Our close frame is out: nothing else may follow it (§5.5.1).
+    closing: bool,
 }
 
 impl RealtimeSocket {
-    /// Starts a round of reads: the socket was reported readable, or a message may wait in our buffers.
-    pub fn begin_reads(&mut self) {
-        self.ws.get_mut().short().begin();
+    /// A socket past its handshake; `rest`: bytes that came behind it.
+    fn new(stream: Stream, rest: Vec<u8>) -> RealtimeSocket {
+        RealtimeSocket { stream, frames: Frames::new(rest), backlog: Vec::new(), ended: None, closing: false }
     }
 
-    /// The next text message of this round. Pings are answered inside; binary messages are passed over.
-    pub fn read(&mut self) -> Incoming {
-        loop {
-            match self.ws.read() {
-                Ok(Message::Text(text)) => return Incoming::Text(Text(text)),
-                Ok(Message::Close(frame)) => {
-                    let _ = self.ws.flush();
-                    return closed(frame);
-                }
-                Ok(_) => {}
-                Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => return Incoming::Empty,
-                Err(Error::ConnectionClosed | Error::AlreadyClosed) => return closed(None),
-                Err(e) => return Incoming::Closed { code: None, reason: e.to_string() },
+    /// A round of reads: takes what the system has, at most [`short::ROUND_BYTES`], into the worker's buffer. Then [`Self::read`] until it
+    /// is empty, then [`Self::end_round`].
+    pub fn begin_round(&mut self, inbox: &mut Inbox) {
+        self.frames.begin(inbox);
+        self.stream.short().begin();
+        while self.ended.is_none() {
+            match self.stream.read(inbox.room()) {
+                Ok(0) => self.ended = Some("closed without a close frame".into()),
+                Ok(n) => inbox.filled(n),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => self.ended = Some(e.to_string()),
             }
         }
     }
 
-    /// Queues one text message; [`RealtimeSocket::flush`] sends it. `Err` = too much waits already, or the socket broke.
-    pub fn write(&mut self, text: String) -> Result<(), Broken> {
-        match self.ws.write(Message::text(text)) {
-            Ok(()) => Ok(()),
-            Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(Error::WriteBufferFull(_)) => Err(Broken("the service takes no data".into())),
+    /// The next text message of this round. Pings are answered inside; binary messages are passed over.
+    pub fn read<'a>(&mut self, inbox: &'a mut Inbox) -> Incoming<'a> {
+        let place = loop {
+            match self.frames.next(inbox) {
+                Ok(Some(Event::Text(place))) => break place,
+                Ok(Some(Event::Ping(range))) => self.pong(inbox.bytes(range)),
+                Ok(Some(Event::Close { code, reason })) => {
+                    self.say_goodbye(code);
+                    return Incoming::Closed { code, reason };
+                }
+                Ok(None) => {
+                    return match self.ended.take() {
+                        Some(reason) => Incoming::Closed { code: None, reason },
+                        None => Incoming::Empty,
+                    };
+                }
+                Err(reason) => return Incoming::Closed { code: None, reason },
+            }
+        };
+        match inbox.text(place) {
+            Ok(text) => Incoming::Text(text),
+            Err(reason) => Incoming::Closed { code: None, reason },
+        }
+    }
+
+    /// What did not come whole waits for the next round.
+    pub fn end_round(&mut self, inbox: &mut Inbox) {
+        self.frames.end(inbox);
+    }
+
+    /// Sends one text message; what the system does not take goes with [`Self::flush`]. `scratch` is the worker's.
+    /// `Err` = too much waits already, or the socket broke.
+    pub fn write(&mut self, text: &str, scratch: &mut Vec<u8>) -> Result<(), Broken> {
+        self.send(TEXT, text.as_bytes(), scratch)
+    }
+
+    /// Sends what waits. `Ok(false)` = the socket is full, flush again at the next tick.
+    pub fn flush(&mut self) -> Result<bool, Broken> {
+        let taken = taken(&mut self.stream, &self.backlog)?;
+        self.backlog.drain(..taken);
+        if !self.backlog.is_empty() {
+            return Ok(false);
+        }
+        if self.backlog.capacity() > 0 {
+            self.backlog = Vec::new();
+        }
+        match self.stream.flush() {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(e) => Err(Broken(e.to_string())),
         }
     }
 
-    /// Sends what is queued. `Ok(false)` = the socket is full, flush again at the next tick.
-    pub fn flush(&mut self) -> Result<bool, Broken> {
-        match self.ws.flush() {
-            Ok(()) => Ok(true),
-            Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(e) => Err(Broken(e.to_string())),
-        }
+    /// Something waits for [`Self::flush`].
+    pub fn is_dirty(&self) -> bool {
+        !self.backlog.is_empty() || self.stream.wants_write()
     }
 
     /// Sends our close frame (1000); then read to the peer's, with a deadline.
     pub fn close(&mut self) {
-        let _ = self.ws.close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }));
-        let _ = self.ws.flush();
+        self.say_goodbye(Some(NORMAL));
     }
+
+    fn send(&mut self, opcode: OpCode, payload: &[u8], scratch: &mut Vec<u8>) -> Result<(), Broken> {
+        if self.closing {
+            return Ok(());
+        }
+        frame(opcode, payload, scratch);
+        let taken = if self.backlog.is_empty() { taken(&mut self.stream, scratch)? } else { 0 };
+        let rest = scratch.get(taken..).unwrap_or_default();
+        if !rest.is_empty() {
+            if self.backlog.len() + rest.len() > MAX_BACKLOG {
+                return Err(Broken("the service takes no data".into()));
+            }
+            self.backlog.extend_from_slice(rest);
+        }
+        Ok(())
+    }
+
+    /// What fails here shows at the next read.
+    fn pong(&mut self, payload: &[u8]) {
+        let _ = self.send(PONG, payload, &mut Vec::new());
+    }
+
+    fn say_goodbye(&mut self, code: Option<u16>) {
+        let payload = code.map(u16::to_be_bytes);
+        let _ = self.send(CLOSE, payload.as_ref().map_or(&[], |code| code.as_slice()), &mut Vec::new());
+        self.closing = true;
+        let _ = self.flush();
+    }
+}
+
+/// How much of `bytes` the stream takes now.
+fn taken(stream: &mut Stream, bytes: &[u8]) -> Result<usize, Broken> {
+    let mut taken = 0;
+    while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
+        match stream.write(rest) {
+            Ok(0) => return Err(Broken("the connection takes nothing any more".into())),
+            Ok(n) => taken += n,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Broken(e.to_string())),
+        }
+    }
+    Ok(taken)
 }
 
 impl AsFd for RealtimeSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.ws.get_ref().socket().as_fd()
+        self.stream.socket().as_fd()
     }
 }
 
 impl std::fmt::Debug for RealtimeSocket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RealtimeSocket").field("peer", &self.ws.get_ref().socket().peer_addr().ok()).finish()
+        f.debug_struct("RealtimeSocket").field("peer", &self.stream.socket().peer_addr().ok()).finish()
     }
-}
-
-fn closed(frame: Option<CloseFrame>) -> Incoming {
-    match frame {
-        Some(frame) => Incoming::Closed { code: Some(frame.code.into()), reason: frame.reason.as_str().to_owned() },
-        None => Incoming::Closed { code: None, reason: "closed without a close frame".into() },
-    }
-}
-
-fn config() -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_write_buffer_size(MAX_BACKLOG)
-        .max_message_size(Some(MAX_MESSAGE))
-        .max_frame_size(Some(MAX_MESSAGE))
 }

@@ -2,6 +2,7 @@
 //!
 //! Closing at once would reset the connection while data is unread, and the service would log a lost client.
 
+use crate::net::websocket::frames::Inbox;
 use crate::net::websocket::{Incoming, RealtimeSocket};
 use std::time::{Duration, Instant};
 
@@ -25,22 +26,8 @@ impl Closing {
         self.0.push((now + PATIENCE, socket));
     }
 
-    pub fn tick(&mut self, now: Instant) {
-        self.0.retain_mut(|(until, socket)| {
-            if *until <= now {
-                return false;
-            }
-            let _ = socket.flush();
-            socket.begin_reads();
-            for _ in 0..READS {
-                match socket.read() {
-                    Incoming::Text(_) => {}
-                    Incoming::Empty => return true,
-                    Incoming::Closed { .. } => return false,
-                }
-            }
-            true
-        });
+    pub fn tick(&mut self, now: Instant, inbox: &mut Inbox) {
+        self.0.retain_mut(|(until, socket)| *until > now && !is_closed(socket, inbox));
     }
 
     pub fn len(&self) -> usize {
@@ -49,4 +36,23 @@ impl Closing {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Whether the peer's close frame came, or the connection broke.
+fn is_closed(socket: &mut RealtimeSocket, inbox: &mut Inbox) -> bool {
+    let _ = socket.flush();
+    socket.begin_round(inbox);
+    let mut closed = false;
+    for _ in 0..READS {
+        match socket.read(inbox) {
+            Incoming::Text(_) => {}
+            Incoming::Empty => break,
+            Incoming::Closed { .. } => {
+                closed = true;
+                break;
+            }
+        }
+    }
+    socket.end_round(inbox);
+    closed
 }

@@ -1,7 +1,7 @@
-//! The worker's loop: sleep to the tick, then commands, finished jobs, RTP in, WebSocket in, due calls, one flush.
+//! The worker's loop: sleep to the tick, then due calls, commands, finished jobs, RTP in, WebSocket in, what sockets did not take.
 //!
-//! Sends come last in a tick, so a frame that came in this tick goes out in it. With no call the thread blocks on its
-//! channel and costs nothing.
+//! Packets leave first in a tick, so that they keep their 20 ms however much there is to read; what is for the service is sent as it is made.
+//! With no call the thread blocks on its channel and costs nothing.
 
 use super::closing::Closing;
 use super::jobs::{JobKey, JobResult, Jobs};
@@ -60,6 +60,10 @@ impl Machine {
             by_session: HashMap::new(),
             closing: Closing::default(),
             shared: Shared {
+                now: clock::now(),
+                datagram: Vec::new(),
+                inbox: Default::default(),
+                frame: Vec::new(),
                 jobs: Jobs::new(params.runtime, params.tools),
                 out: Default::default(),
                 stats,
@@ -76,11 +80,13 @@ impl Machine {
         loop {
             if self.is_idle() {
                 self.publish();
-                match self.commands.recv() {
+                let command = self.commands.recv();
+                self.shared.now = clock::now();
+                match command {
                     Ok(command) => self.command(command),
                     Err(_) => return,
                 }
-                next = clock::now();
+                next = self.shared.now;
             }
             if self.cut_off && self.by_session.is_empty() {
                 return;
@@ -93,9 +99,10 @@ impl Machine {
             while next + TICK <= now {
                 next += TICK;
             }
+            self.shared.now = next;
             self.tick += 1;
             // A call's own panic is caught closer; this one would be ours, and must not take the other calls along.
-            if catch_unwind(AssertUnwindSafe(|| self.run_tick(now))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| self.run_tick())).is_err() {
                 self.shared.stats.panics.fetch_add(1, Ordering::Relaxed);
                 tracing::error!("media worker: a tick panicked");
             }
@@ -121,13 +128,13 @@ impl Machine {
         }
     }
 
-    fn run_tick(&mut self, now: Instant) {
+    fn run_tick(&mut self) {
+        self.run_due();
         self.take_commands();
         self.take_jobs();
         self.read_sockets();
-        self.run_due(now);
         self.flush();
-        self.closing.tick(now);
+        self.closing.tick(self.shared.now, &mut self.shared.inbox);
         self.report();
         self.publish();
     }
@@ -145,14 +152,12 @@ impl Machine {
     fn command(&mut self, command: Command) {
         match command {
             Command::Add(new) => self.add(*new),
-            Command::Sip(session, event) => {
-                self.step(session, |slot, shared| slot.input(shared, clock::now(), Input::Sip(event)))
-            }
+            Command::Sip(session, event) => self.step(session, |slot, shared| slot.input(shared, Input::Sip(event))),
             Command::Leg(session, leg) => self.leg(session, leg),
             Command::CloseAll(end) => {
                 for session in self.sessions() {
                     let end = end.clone();
-                    self.step(session, |slot, shared| slot.input(shared, clock::now(), Input::Close(end)));
+                    self.step(session, |slot, shared| slot.input(shared, Input::Close(end)));
                 }
             }
         }
@@ -168,8 +173,8 @@ impl Machine {
             return;
         }
         self.step(session, |slot, shared| match leg {
-            Ok(leg) => slot.take_leg(shared, clock::now(), *leg),
-            Err(status) => slot.input(shared, clock::now(), Input::LegFailed { status }),
+            Ok(leg) => slot.take_leg(shared, *leg),
+            Err(status) => slot.input(shared, Input::LegFailed { status }),
         });
     }
 
@@ -209,9 +214,9 @@ impl Machine {
         if let Err(error) = watched {
             tracing::error!(%error, "cannot watch the RTP socket");
             let end = CallEnd { by: EndedBy::Fault, cause: Cause::NoMedia };
-            return self.step(session, |slot, shared| slot.input(shared, clock::now(), Input::Close(end)));
+            return self.step(session, |slot, shared| slot.input(shared, Input::Close(end)));
         }
-        self.step(session, |slot, shared| slot.begin(shared, clock::now()));
+        self.step(session, |slot, shared| slot.begin(shared));
     }
 
     /// One entry into a call's code: guarded, and looked after.
@@ -233,7 +238,7 @@ impl Machine {
         }
         for socket in slot.let_go.drain(..) {
             let _ = self.epoll.remove(&socket);
-            self.closing.add(clock::now(), socket);
+            self.closing.add(self.shared.now, socket);
         }
         if let Some(leg) = &mut slot.leg
             && !std::mem::replace(&mut leg.watched, true)
@@ -282,7 +287,7 @@ impl Machine {
         }
         for socket in slot.let_go.drain(..) {
             let _ = self.epoll.remove(&socket);
-            self.closing.add(clock::now(), socket);
+            self.closing.add(self.shared.now, socket);
         }
         let port = slot.rtp.port;
         drop(slot);
@@ -294,7 +299,7 @@ impl Machine {
             match (key, result) {
                 (JobKey::Open { session, attempt }, JobResult::Opened(result)) => self.opened(session, attempt, result),
                 (JobKey::Tool { session, id }, JobResult::Tool(result)) => {
-                    self.step(session, |slot, shared| slot.input(shared, clock::now(), Input::Tool { id, result }));
+                    self.step(session, |slot, shared| slot.input(shared, Input::Tool { id, result }));
                 }
                 _ => {}
             }
@@ -320,7 +325,7 @@ impl Machine {
             unwanted = result.ok();
         }
         if let Some(socket) = unwanted {
-            self.closing.add(clock::now(), socket);
+            self.closing.add(self.shared.now, socket);
         }
     }
 
@@ -350,10 +355,12 @@ impl Machine {
         }
     }
 
-    fn run_due(&mut self, now: Instant) {
+    /// First of all, and in the same order every time: what else the tick has to do must not be heard in the distance of two packets.
+    fn run_due(&mut self) {
+        let now = self.shared.now;
         for index in 0..self.needs.len() {
             if self.needs[index].deadline.is_some_and(|d| d <= now) {
-                self.step_at(index, |slot, shared| slot.timeout(shared, now));
+                self.step_at(index, |slot, shared| slot.timeout(shared));
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::call::{Call, CallEvent, CallRecord, Input, Output};
 use crate::net::clock;
 use crate::net::rtp_port::RtpPort;
 use crate::net::websocket::connect::Target;
+use crate::net::websocket::frames::Inbox;
 use crate::net::websocket::{Incoming, RealtimeSocket};
 use crate::observe::cdr::Cdr;
 use crate::realtime::session::SessionFault;
@@ -35,6 +36,15 @@ pub const RTP_BUFFER: usize = 2048;
 
 /// What a slot uses of its worker.
 pub struct Shared {
+    /// The tick's place on the worker's 5 ms grid; a little in the past. Everything in a tick happens at this time, so that a deadline falls
+    /// into the same tick every time, however late the thread woke.
+    pub now: Instant,
+    /// Datagrams are read into it.
+    pub datagram: Vec<u8>,
+    /// WebSockets are read into it.
+    pub inbox: Inbox,
+    /// The WebSocket frame that is being sent.
+    pub frame: Vec<u8>,
     pub jobs: Jobs,
     pub out: VecDeque<Report>,
     pub stats: Arc<WorkerStats>,
@@ -44,8 +54,6 @@ pub struct Shared {
 /// A WebSocket and whether it needs care at this tick.
 pub struct Open {
     pub socket: RealtimeSocket,
-    /// Something was written: flush at the end of the tick.
-    pub dirty: bool,
     /// Messages may wait in our buffers, which epoll does not see (after the handshake, after [`MAX_MESSAGES`]).
     pub pending: bool,
     _session: OpenSession,
@@ -59,7 +67,7 @@ pub struct Needs {
     pub open: bool,
     /// Its WebSocket has messages.
     pub read: bool,
-    /// Something was written to its WebSocket.
+    /// Its WebSocket did not take all that was written.
     pub flush: bool,
 }
 
@@ -127,7 +135,7 @@ impl Slot {
     }
 
     pub fn needs(&self) -> Needs {
-        let (read, flush) = self.ws.as_ref().map_or((false, false), |open| (open.pending, open.dirty));
+        let (read, flush) = self.ws.as_ref().map_or((false, false), |open| (open.pending, open.socket.is_dirty()));
         Needs { deadline: self.deadline, open: self.ws.is_some(), read, flush }
     }
 
@@ -142,18 +150,18 @@ impl Slot {
     }
 
     /// Hands one input to the call and does what it then wants.
-    pub fn input(&mut self, shared: &mut Shared, now: Instant, input: Input<'_>) -> Step {
-        self.call.handle(now, input);
-        self.drain(shared, now)
+    pub fn input(&mut self, shared: &mut Shared, input: Input<'_>) -> Step {
+        self.call.handle(shared.now, input);
+        self.drain(shared)
     }
 
     /// The call's deadline has passed, maybe more than one frame ago.
-    pub fn timeout(&mut self, shared: &mut Shared, now: Instant) -> Step {
+    pub fn timeout(&mut self, shared: &mut Shared) -> Step {
         for _ in 0..MAX_CATCH_UP {
-            if self.deadline.is_none_or(|d| d > now) {
+            if self.deadline.is_none_or(|d| d > shared.now) {
                 break;
             }
-            if let Step::Over(record) = self.input(shared, now, Input::Timeout) {
+            if let Step::Over(record) = self.input(shared, Input::Timeout) {
                 return Step::Over(record);
             }
         }
@@ -161,12 +169,12 @@ impl Slot {
     }
 
     /// The second leg came.
-    pub fn take_leg(&mut self, shared: &mut Shared, now: Instant, new: NewLeg) -> Step {
+    pub fn take_leg(&mut self, shared: &mut Shared, new: NewLeg) -> Step {
         if let Some(old) = self.leg.take() {
             shared.out.push_back(closed_leg(old.session, old.port));
         }
         self.leg = Some(Leg { session: new.ready.session, port: new.rtp, watched: false });
-        self.input(shared, now, Input::LegReady(new.ready))
+        self.input(shared, Input::LegReady(new.ready))
     }
 
     /// Sessions of the call besides the one it began with.
@@ -183,17 +191,18 @@ impl Slot {
     }
 
     fn read_second(&mut self, shared: &mut Shared) -> Step {
-        let mut buffer = [0; RTP_BUFFER];
-        for _ in 0..MAX_LEG_DATAGRAMS {
-            let Some(leg) = &self.leg else { break };
-            let Ok((n, from)) = leg.port.rtp.recv_from(&mut buffer) else { break };
-            shared.stats.rtp_reads.fetch_add(1, Ordering::Relaxed);
-            let datagram = buffer.get(..n).unwrap_or_default();
-            if let Step::Over(record) = self.input(shared, clock::now(), Input::LegRtp { from, datagram }) {
-                return Step::Over(record);
+        with_buffer(shared, |shared, buffer| {
+            for _ in 0..MAX_LEG_DATAGRAMS {
+                let Some(leg) = &self.leg else { break };
+                let Ok((n, from)) = leg.port.rtp.recv_from(buffer) else { break };
+                shared.stats.rtp_reads.fetch_add(1, Ordering::Relaxed);
+                let datagram = buffer.get(..n).unwrap_or_default();
+                if let Step::Over(record) = self.input(shared, Input::LegRtp { from, datagram }) {
+                    return Step::Over(record);
+                }
             }
-        }
-        Step::Goes
+            Step::Goes
+        })
     }
 
     /// Reads the RTP socket: one datagram an event, all of them when some were left over.
@@ -207,55 +216,65 @@ impl Slot {
     }
 
     fn read_own(&mut self, shared: &mut Shared, most: usize) -> Step {
-        let mut buffer = [0; RTP_BUFFER];
-        for _ in 0..most {
-            let Ok((n, from)) = self.rtp.rtp.recv_from(&mut buffer) else { break };
-            shared.stats.rtp_reads.fetch_add(1, Ordering::Relaxed);
-            let datagram = buffer.get(..n).unwrap_or_default();
-            if let Step::Over(record) = self.input(shared, clock::now(), Input::Rtp { from, datagram }) {
-                return Step::Over(record);
+        with_buffer(shared, |shared, buffer| {
+            for _ in 0..most {
+                let Ok((n, from)) = self.rtp.rtp.recv_from(buffer) else { break };
+                shared.stats.rtp_reads.fetch_add(1, Ordering::Relaxed);
+                let datagram = buffer.get(..n).unwrap_or_default();
+                if let Step::Over(record) = self.input(shared, Input::Rtp { from, datagram }) {
+                    return Step::Over(record);
+                }
             }
-        }
-        Step::Goes
+            Step::Goes
+        })
     }
 
     /// Reads the RTCP sockets, the second leg's too: reports are rare, so one token may stand for both.
     pub fn read_rtcp(&mut self, shared: &mut Shared) -> Step {
-        let mut buffer = [0; RTP_BUFFER];
-        for _ in 0..MAX_REPORTS {
-            let Ok((n, from)) = self.rtp.rtcp.recv_from(&mut buffer) else { break };
-            let datagram = buffer.get(..n).unwrap_or_default();
-            if let Step::Over(record) = self.input(shared, clock::now(), Input::Rtcp { from, datagram }) {
-                return Step::Over(record);
+        with_buffer(shared, |shared, buffer| {
+            for _ in 0..MAX_REPORTS {
+                let Ok((n, from)) = self.rtp.rtcp.recv_from(buffer) else { break };
+                let datagram = buffer.get(..n).unwrap_or_default();
+                if let Step::Over(record) = self.input(shared, Input::Rtcp { from, datagram }) {
+                    return Step::Over(record);
+                }
             }
-        }
-        for _ in 0..MAX_REPORTS {
-            let Some(leg) = &self.leg else { break };
-            let Ok((n, from)) = leg.port.rtcp.recv_from(&mut buffer) else { break };
-            let datagram = buffer.get(..n).unwrap_or_default();
-            if let Step::Over(record) = self.input(shared, clock::now(), Input::LegRtcp { from, datagram }) {
-                return Step::Over(record);
+            for _ in 0..MAX_REPORTS {
+                let Some(leg) = &self.leg else { break };
+                let Ok((n, from)) = leg.port.rtcp.recv_from(buffer) else { break };
+                let datagram = buffer.get(..n).unwrap_or_default();
+                if let Step::Over(record) = self.input(shared, Input::LegRtcp { from, datagram }) {
+                    return Step::Over(record);
+                }
             }
-        }
-        Step::Goes
+            Step::Goes
+        })
     }
 
     /// Reads the WebSocket until it is empty or its share of the tick is used up.
     pub fn read_ws(&mut self, shared: &mut Shared) -> Step {
+        let Some(open) = &mut self.ws else { return Step::Goes };
+        open.pending = false;
+        let mut inbox = std::mem::take(&mut shared.inbox);
+        open.socket.begin_round(&mut inbox);
+        let step = self.messages(shared, &mut inbox);
         if let Some(open) = &mut self.ws {
-            open.pending = false;
-            open.socket.begin_reads();
+            open.socket.end_round(&mut inbox);
         }
+        shared.inbox = inbox;
+        step
+    }
+
+    fn messages(&mut self, shared: &mut Shared, inbox: &mut Inbox) -> Step {
         for _ in 0..MAX_MESSAGES {
             // The call may close or replace its socket at any message.
             let Some(open) = &mut self.ws else { return Step::Goes };
-            let now = clock::now();
-            let step = match open.socket.read() {
-                Incoming::Text(text) => self.input(shared, now, Input::RealtimeText(text.as_str())),
+            let step = match open.socket.read(inbox) {
+                Incoming::Text(text) => self.input(shared, Input::RealtimeText(text)),
                 Incoming::Empty => return Step::Goes,
                 Incoming::Closed { code, reason } => {
                     self.ws = None;
-                    return self.input(shared, now, Input::RealtimeClosed { code, reason: &reason });
+                    return self.input(shared, Input::RealtimeClosed { code, reason: &reason });
                 }
             };
             if let Step::Over(record) = step {
@@ -268,21 +287,18 @@ impl Slot {
         Step::Goes
     }
 
-    /// Sends what was written in this tick.
+    /// Sends what the system did not take before.
     pub fn flush_ws(&mut self, shared: &mut Shared) -> Step {
         let Some(open) = &mut self.ws else { return Step::Goes };
         match open.socket.flush() {
-            Ok(done) => {
-                open.dirty = !done;
-                Step::Goes
-            }
+            Ok(_) => Step::Goes,
             Err(broken) => self.lost(shared, &broken.0),
         }
     }
 
     fn lost(&mut self, shared: &mut Shared, reason: &str) -> Step {
         self.ws = None;
-        self.input(shared, clock::now(), Input::RealtimeClosed { code: None, reason })
+        self.input(shared, Input::RealtimeClosed { code: None, reason })
     }
 
     /// The WebSocket set-up came to an end. `Err(socket)`: nobody waits for it any more.
@@ -296,29 +312,28 @@ impl Slot {
             return Err(result.ok());
         }
         self.opening = None;
-        let now = clock::now();
         Ok(match result {
             Ok(socket) => {
-                self.ws = Some(Open { socket, dirty: false, pending: true, _session: shared.notes.realtime_opened() });
-                self.input(shared, now, Input::RealtimeOpen)
+                self.ws = Some(Open { socket, pending: true, _session: shared.notes.realtime_opened() });
+                self.input(shared, Input::RealtimeOpen)
             }
-            Err(fault) => self.input(shared, now, Input::RealtimeFailed(fault)),
+            Err(fault) => self.input(shared, Input::RealtimeFailed(fault)),
         })
     }
 
     /// The first outputs, made before the call came here, then all others.
-    pub fn begin(&mut self, shared: &mut Shared, now: Instant) -> Step {
+    pub fn begin(&mut self, shared: &mut Shared) -> Step {
         for output in std::mem::take(&mut self.first) {
             if let Some(step) = self.output(shared, output) {
                 return step;
             }
         }
-        self.timeout(shared, now)
+        self.timeout(shared)
     }
 
-    fn drain(&mut self, shared: &mut Shared, now: Instant) -> Step {
+    fn drain(&mut self, shared: &mut Shared) -> Step {
         loop {
-            let output = self.call.poll_output(now);
+            let output = self.call.poll_output(shared.now);
             if let Some(step) = self.output(shared, output) {
                 return step;
             }
@@ -373,10 +388,9 @@ impl Slot {
             Output::OpenRealtime => self.open_realtime(shared),
             Output::RealtimeText(text) => {
                 if let Some(open) = &mut self.ws {
-                    if let Err(broken) = open.socket.write(text) {
+                    if let Err(broken) = open.socket.write(&text, &mut shared.frame) {
                         return Some(self.lost(shared, &broken.0));
                     }
-                    open.dirty = true;
                 }
             }
             Output::CloseRealtime => self.close_realtime(),
@@ -424,4 +438,13 @@ impl Slot {
             job.abort();
         }
     }
+}
+
+/// Lends the worker's datagram buffer: clearing one of its own for each packet would cost more than reading it.
+fn with_buffer(shared: &mut Shared, work: impl FnOnce(&mut Shared, &mut [u8]) -> Step) -> Step {
+    let mut buffer = std::mem::take(&mut shared.datagram);
+    buffer.resize(RTP_BUFFER, 0);
+    let step = work(shared, &mut buffer);
+    shared.datagram = buffer;
+    step
 }
