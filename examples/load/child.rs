@@ -1,16 +1,17 @@
-//! The other two processes: this program again, with a role. They print their address and end when stdin closes.
+//! The server under test: this program again, with a role. It prints its address and ends when stdin closes.
 
 use super::Args;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::Duration;
+use voxtrunk::cidr::Network;
 use voxtrunk::config::book::Book;
 use voxtrunk::config::dialplan::{AnswerPolicy, AudioChoice, Dialplan, Fallback, Limits, NumberPattern};
 use voxtrunk::config::settings::{Provider, Settings};
 use voxtrunk::realtime::{DialectKind, Endpoint, Greeting, ProviderKind, TurnDetection};
-use voxtrunk::realtime_sim::{Sim, SimConfig, SimMode};
 use voxtrunk::server::Server;
+use voxtrunk::trunk::{Identify, SrtpPolicy, Trunk, TrunkMedia};
 
 /// A child process and where it listens.
 pub struct Child {
@@ -21,14 +22,19 @@ pub struct Child {
 }
 
 impl Child {
-    pub fn start(args: &Args, role: &str, url: &str) -> Result<Child, String> {
+    pub fn start(args: &Args, url: &str) -> Result<Child, String> {
         let program = std::env::current_exe().map_err(|e| e.to_string())?;
         let mut command = Command::new(program);
+        let role = "server";
         command.args(["--role", role, "--url", url, "--audio", &args.audio, "--calls", &args.calls.to_string()]);
         command.args(["--workers", &args.workers.to_string(), "--cps", &args.cps.to_string()]);
         command.args(["--append-ms", &args.append_ms.to_string()]);
-        if args.pin {
-            command.arg("--pin");
+        for (wanted, name) in
+            [(args.pin, "--pin"), (args.tls, "--tls"), (args.srtp, "--srtp"), (args.when_ready, "--when-ready")]
+        {
+            if wanted {
+                command.arg(name);
+            }
         }
         let mut process = command
             .stdin(Stdio::piped())
@@ -69,11 +75,11 @@ impl Drop for Child {
     }
 }
 
-/// Puts this process on one core.
-pub fn pin(core: usize) -> Result<(), String> {
+/// Puts this thread, and those it starts, on these cores.
+pub fn pin(cores: std::ops::Range<usize>) -> Result<(), String> {
     let mut set = rustix::thread::CpuSet::new();
-    set.set(core);
-    rustix::thread::sched_setaffinity(None, &set).map_err(|e| format!("core {core}: {e}"))
+    cores.clone().for_each(|core| set.set(core));
+    rustix::thread::sched_setaffinity(None, &set).map_err(|e| format!("cores {cores:?}: {e}"))
 }
 
 pub fn until_told<F: Future<Output = Result<(), String>>>(threads: usize, work: F) -> Result<(), String> {
@@ -89,23 +95,9 @@ pub async fn stdin_closed() {
     let _ = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await;
 }
 
-pub fn sim(args: &Args) -> Result<(), String> {
-    if args.pin {
-        pin(1)?;
-    }
-    until_told(1, async {
-        let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let sim = Sim::start(SimConfig { listen, mode: SimMode::Echo }).await?;
-        println!("{}", sim.url());
-        stdin_closed().await;
-        sim.stop().await;
-        Ok(())
-    })
-}
-
 pub fn server(args: &Args) -> Result<(), String> {
     if args.pin {
-        pin(0)?;
+        pin(0..args.workers)?;
     }
     until_told(1, async {
         let server = Server::start(settings(args), Book::from_plans(vec![plan(args)])).await?;
@@ -143,9 +135,16 @@ pub fn settings(args: &Args) -> Settings {
         key: None,
         connect_timeout: Duration::from_secs(5),
         ready_timeout: Duration::from_secs(5),
-        ca_file: None,
+        ca_file: args.tls.then(super::service::ca_file),
     }];
     settings.default_provider = "echo".into();
+    let local = Network::parse("127.0.0.0/8").into_iter().collect();
+    let (srtp, srtp_without_tls) = (Some(if args.srtp { SrtpPolicy::Require } else { SrtpPolicy::Off }), true);
+    settings.trunks = vec![Trunk {
+        identify: Identify { sources: local, ..Identify::default() },
+        media: TrunkMedia { srtp, srtp_without_tls, ..TrunkMedia::default() },
+        ..Trunk::new("load")
+    }];
     settings
 }
 
@@ -174,7 +173,7 @@ pub fn plan(args: &Args) -> Dialplan {
         speed: None,
         max_output_tokens: None,
         audio: if args.audio == "g711" { AudioChoice::G711 } else { AudioChoice::Pcm16 },
-        answer: AnswerPolicy::WhenReady,
+        answer: if args.when_ready { AnswerPolicy::WhenReady } else { AnswerPolicy::AtOnce },
         tools: Vec::new(),
         limits: Limits {
             max_call: Duration::from_secs(3600),

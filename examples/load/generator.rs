@@ -3,13 +3,19 @@
 //! SIP is text from a template; answers are told apart by the call's number in the Call-ID. RTP of all calls shares four
 //! sockets: the server sends each call from its own port, so a packet's source port says whose it is.
 
+use super::Args;
+use super::service::BargeIn;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::{Duration, Instant};
+use voxtrunk::rtp::srtp::Srtp;
+use voxtrunk::srtp_key::{MasterKey, SrtpKeys, Suite};
 
+/// Of the calls with `--srtp`.
+const SUITE: Suite = Suite::AesCm128HmacSha1_80;
 const SOCKETS: usize = 4;
 const FRAME: Duration = Duration::from_millis(20);
 const PAYLOAD: usize = 160;
@@ -50,6 +56,7 @@ struct Ear {
     extended: u64,
     /// When the marker that is on its way was sent, µs since the start; 0 = none.
     marker: Arc<AtomicU64>,
+    srtp: Option<Srtp>,
 }
 
 /// Shared by the threads.
@@ -64,6 +71,7 @@ struct Shared {
     heard: Mutex<Heard>,
     answered: AtomicU64,
     hung_up: AtomicU64,
+    barge_in: Arc<BargeIn>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -84,12 +92,14 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// `wake`: the receivers sleep in the socket and are woken by every packet, which loopback charges to the sender, the
+    /// `--wake`: the receivers sleep in the socket and are woken by every packet, which loopback charges to the sender, the
     /// server. Else they look every 0.5 ms, as if the packets came by a network card.
-    pub fn start(server: SocketAddr, calls: usize, cps: u32, wake: bool) -> Result<Generator, String> {
+    pub fn start(args: &Args, server: SocketAddr, start: Instant, barge_in: Arc<BargeIn>) -> Result<Generator, String> {
+        let (calls, cps, wake) = (args.calls, args.cps, args.wake);
         let explain = |e: std::io::Error| format!("callers' sockets: {e}");
         let shared = Arc::new(Shared {
-            start: Instant::now(),
+            start,
+            barge_in,
             nap: if wake { Duration::ZERO } else { Duration::from_micros(500) },
             running: AtomicBool::new(true),
             measuring: AtomicBool::new(false),
@@ -126,6 +136,8 @@ impl Generator {
             wanted: 0,
             next_call: Instant::now(),
             hanging_up: false,
+            srtp: args.srtp,
+            packet: Vec::new(),
         };
         threads.push(std::thread::spawn(move || mouth.run(&inbox)));
         Ok(Generator { shared, orders, threads, placed: 0 })
@@ -184,14 +196,12 @@ fn hear(socket: &UdpSocket, shared: &Shared, n: usize) {
     let mut buffer = [0u8; 2048];
     while shared.running.load(Ordering::Relaxed) {
         match socket.recv_from(&mut buffer) {
-            Ok((len, from)) if len == 12 + PAYLOAD => {
+            Ok((len, from)) => {
                 let now = Instant::now();
-                let timestamp = u32::from_be_bytes([buffer[4], buffer[5], buffer[6], buffer[7]]);
                 if let Some(ear) = locked(&shared.ears[n]).get_mut(&from.port()) {
-                    ear.packet(shared, now, timestamp, &buffer[12..len]);
+                    ear.datagram(shared, now, &buffer[..len]);
                 }
             }
-            Ok(_) => {}
             Err(e) if e.kind() == ErrorKind::WouldBlock => std::thread::sleep(shared.nap),
             Err(_) => return,
         }
@@ -199,6 +209,20 @@ fn hear(socket: &UdpSocket, shared: &Shared, n: usize) {
 }
 
 impl Ear {
+    fn datagram(&mut self, shared: &Shared, now: Instant, datagram: &[u8]) {
+        let mut srtp = self.srtp.take();
+        let packet = match &mut srtp {
+            Some(srtp) => srtp.unprotect_rtp(now, datagram).unwrap_or_default(),
+            None => datagram,
+        };
+        if let Some((header, payload)) = packet.split_first_chunk::<12>()
+            && payload.len() == PAYLOAD
+        {
+            self.packet(shared, now, u32::from_be_bytes([header[4], header[5], header[6], header[7]]), payload);
+        }
+        self.srtp = srtp;
+    }
+
     /// By the clock of the stream: a frame that was skipped and never sent counts as lost, like one the network lost.
     fn packet(&mut self, shared: &Shared, now: Instant, timestamp: u32, payload: &[u8]) {
         let measuring = shared.measuring.load(Ordering::Relaxed);
@@ -224,6 +248,14 @@ impl Ear {
                 false
             }
         };
+        if shared.barge_in.running.load(Ordering::Relaxed) {
+            if payload.iter().any(|&b| decode(b).abs() > LOUD_ENOUGH) {
+                let us = now.saturating_duration_since(shared.start).as_micros() as u64;
+                shared.barge_in.loud_us.store(us, Ordering::Relaxed);
+            }
+            self.last = Some((now, timestamp));
+            return;
+        }
         let sent_us = self.marker.load(Ordering::Relaxed);
         let loud = sent_us > 0 && payload.iter().any(|&b| decode(b).abs() > LOUD_ENOUGH);
         let age = now.saturating_duration_since(shared.start + Duration::from_micros(sent_us));
@@ -265,6 +297,7 @@ struct Caller {
     next_frame: Instant,
     frame: u32,
     marker: Arc<AtomicU64>,
+    srtp: Option<Srtp>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -286,6 +319,8 @@ struct Mouth {
     wanted: usize,
     next_call: Instant,
     hanging_up: bool,
+    srtp: bool,
+    packet: Vec<u8>,
 }
 
 impl Mouth {
@@ -325,6 +360,7 @@ impl Mouth {
                 next_frame: now,
                 frame: 0,
                 marker: Arc::default(),
+                srtp: None,
             });
             self.request(self.calls.len() - 1, "INVITE");
         }
@@ -347,9 +383,15 @@ impl Mouth {
         let port = self.sockets.get(i % SOCKETS).and_then(|s| s.local_addr().ok()).map_or(0, |a| a.port());
         let Some(call) = self.calls.get(i) else { return };
         let body = if method == "INVITE" {
+            let (profile, crypto) = if self.srtp {
+                let key = base64_simd::STANDARD.encode_to_string(key(i));
+                ("RTP/SAVP", format!("a=crypto:1 {} inline:{key}\r\n", SUITE.name()))
+            } else {
+                ("RTP/AVP", String::new())
+            };
             format!(
                 "v=0\r\no=- {i} 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-                 m=audio {port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\n"
+                 m=audio {port} {profile} 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\n{crypto}"
             )
         } else {
             String::new()
@@ -377,12 +419,14 @@ impl Mouth {
             if status >= 200 {
                 let tag = line("To:").and_then(|t| t.split(";tag=").nth(1)).unwrap_or_default().to_owned();
                 let port = line("m=audio ").and_then(|m| m.split(' ').next()?.parse::<u16>().ok());
-                self.answer(i, invite, status, &tag, port);
+                let theirs = line("a=crypto:").and_then(|c| c.split("inline:").nth(1)?.split(['|', ' ']).next());
+                let theirs = theirs.and_then(|key| base64_simd::STANDARD.decode_to_vec(key).ok());
+                self.answer(i, invite, status, &tag, port, theirs);
             }
         }
     }
 
-    fn answer(&mut self, i: usize, invite: bool, status: u16, tag: &str, port: Option<u16>) {
+    fn answer(&mut self, i: usize, invite: bool, status: u16, tag: &str, port: Option<u16>, theirs: Option<Vec<u8>>) {
         let now = Instant::now();
         let Some(call) = self.calls.get_mut(i) else { return };
         if !invite {
@@ -402,7 +446,11 @@ impl Mouth {
             call.state = State::Talking;
             call.remote = Some(SocketAddr::new(self.server.ip(), port));
             call.next_frame = now;
-            let ear = Ear { last: None, base: None, measured: false, extended: 0, marker: Arc::clone(&call.marker) };
+            // One machine for each thread: the mouth protects, the ear opens.
+            let srtp = || Srtp::new(&keys(i, theirs.as_deref()?)?);
+            call.srtp = srtp();
+            let marker = Arc::clone(&call.marker);
+            let ear = Ear { last: None, base: None, measured: false, extended: 0, marker, srtp: srtp() };
             if let Some(ears) = self.shared.ears.get(i % SOCKETS) {
                 locked(ears).insert(port, ear);
             }
@@ -414,6 +462,7 @@ impl Mouth {
 
     fn speak(&mut self) {
         let now = Instant::now();
+        let marked = !self.shared.barge_in.running.load(Ordering::Relaxed);
         for (i, call) in self.calls.iter_mut().enumerate() {
             let (State::Talking, Some(remote)) = (call.state, call.remote) else { continue };
             while call.next_frame <= now {
@@ -422,22 +471,39 @@ impl Mouth {
                 let phase = (call.frame + i as u32 * 7) % MARKER_EVERY;
                 let mut packet = [SILENCE; 12 + PAYLOAD];
                 packet[..12].copy_from_slice(&header(call.frame, i as u32));
-                if phase < MARKER_FRAMES {
+                if marked && phase < MARKER_FRAMES {
                     for (k, byte) in packet[12..].iter_mut().enumerate() {
                         *byte = LOUD[k % LOUD.len()];
                     }
                 }
-                if phase == 0 {
+                if marked && phase == 0 {
                     let us = Instant::now().saturating_duration_since(self.shared.start).as_micros() as u64;
                     call.marker.store(us, Ordering::Relaxed);
                 }
                 call.frame += 1;
-                if let Some(socket) = self.sockets.get(i % SOCKETS) {
-                    let _ = socket.send_to(&packet, remote);
+                let Some(socket) = self.sockets.get(i % SOCKETS) else { continue };
+                match &mut call.srtp {
+                    Some(srtp) => {
+                        self.packet.clear();
+                        self.packet.extend_from_slice(&packet);
+                        if srtp.protect_rtp(&mut self.packet).is_ok() {
+                            let _ = socket.send_to(&self.packet, remote);
+                        }
+                    }
+                    None => drop(socket.send_to(&packet, remote)),
                 }
             }
         }
     }
+}
+
+/// Key and salt of a caller: no two alike.
+fn key(call: usize) -> [u8; 30] {
+    std::array::from_fn(|n| (call * 31 + n * 7 + (call >> 5)) as u8)
+}
+
+fn keys(call: usize, theirs: &[u8]) -> Option<SrtpKeys> {
+    Some(SrtpKeys { suite: SUITE, send: MasterKey::new(SUITE, &key(call))?, receive: MasterKey::new(SUITE, theirs)? })
 }
 
 fn header(frame: u32, ssrc: u32) -> [u8; 12] {

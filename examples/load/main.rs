@@ -1,19 +1,24 @@
 //! Load bench: how much CPU and memory one call costs, and what the caller hears of it.
 //!
-//! `cargo run --release --example load -- --calls 100 [--seconds 6] [--cps 97] [--repeats 3] [--pin] [--wake] [--append-ms 20] [--json]`
+//! `cargo run --release --example load -- --calls 100 [--seconds 6] [--cps 97] [--repeats 3] [--pin] [--tls] [--srtp] [--workers 1] [--json]`
+//! `cargo run --release --example load -- --table [--repeats 3]`: the table of docs/performance.md, targets beside the figures.
 //!
-//! Three processes, so that the server is measured alone: the server, the embedded Realtime server in echo mode, and this
-//! one, which places the calls (`generator`: raw SIP text and RTP on plain threads) and reads `/proc` (`measure`).
+//! Two processes, so that the server is measured alone: the server, and this one, which places the calls (`generator`: raw SIP text and
+//! RTP on plain threads), is the Realtime service that echoes them (`service`) and reads `/proc` (`measure`).
 //! Every caller sample comes back through the whole chain, so a marker burst in it measures mouth to ear.
 #![allow(clippy::disallowed_methods, reason = "a bench is its own world: it has sockets, threads and a clock")]
 
 mod child;
 mod generator;
 mod measure;
+mod service;
+mod table;
 
 use clap::Parser;
 use measure::{Run, Summary};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 /// Places N calls through the server and measures them.
 #[derive(Debug, Clone, Parser)]
@@ -42,9 +47,24 @@ pub struct Args {
     /// Caller audio in one message to the Realtime server, ms (media.append_ms).
     #[arg(long, default_value_t = 20)]
     pub append_ms: u32,
-    /// Media worker threads of the server.
+    /// Media worker threads of the server; with --pin the server has as many cores from core 0 on.
     #[arg(long, default_value_t = 1)]
     pub workers: usize,
+    /// The Realtime session goes over TLS.
+    #[arg(long)]
+    pub tls: bool,
+    /// The callers speak SRTP (AES_CM_128_HMAC_SHA1_80).
+    #[arg(long)]
+    pub srtp: bool,
+    /// The number answers when its session is ready, not at once.
+    #[arg(long)]
+    pub when_ready: bool,
+    /// Length of the interruptions after the window, one after another; 0 = none.
+    #[arg(long, default_value_t = 8)]
+    pub barge_in_seconds: u64,
+    /// The whole table: 20, 100, 400 and 500 calls on one core and 800 on two, plain and with TLS and SRTP, in Markdown.
+    #[arg(long)]
+    pub table: bool,
     /// One JSON object instead of text.
     #[arg(long)]
     pub json: bool,
@@ -60,7 +80,7 @@ fn main() -> std::process::ExitCode {
     let args = Args::parse();
     let done = match args.role.as_str() {
         "server" => child::server(&args),
-        "sim" => child::sim(&args),
+        _ if args.table => table::table(&args),
         _ => bench(&args),
     };
     match done {
@@ -73,18 +93,7 @@ fn main() -> std::process::ExitCode {
 }
 
 fn bench(args: &Args) -> Result<(), String> {
-    if args.pin {
-        child::pin(1)?;
-    }
-    let mut runs = Vec::new();
-    for repeat in 0..args.repeats.max(1) {
-        let run = one_run(args)?;
-        if !args.json {
-            println!("run {}/{}: {run}", repeat + 1, args.repeats.max(1));
-        }
-        runs.push(run);
-    }
-    let summary = Summary::of(args.calls, &runs);
+    let summary = Summary::of(args.calls, &runs(args)?);
     if args.json {
         println!("{}", summary.json())
     } else {
@@ -93,11 +102,27 @@ fn bench(args: &Args) -> Result<(), String> {
     Ok(())
 }
 
+fn runs(args: &Args) -> Result<Vec<Run>, String> {
+    if args.pin && args.workers == 1 {
+        child::pin(1..2)?;
+    }
+    let mut runs = Vec::new();
+    for repeat in 0..args.repeats.max(1) {
+        let run = one_run(args)?;
+        if !args.json {
+            eprintln!("run {}/{}: {run}", repeat + 1, args.repeats.max(1));
+        }
+        runs.push(run);
+    }
+    Ok(runs)
+}
+
 fn one_run(args: &Args) -> Result<Run, String> {
-    let sim = child::Child::start(args, "sim", "")?;
-    let server = child::Child::start(args, "server", &sim.address)?;
+    let (start, barge_in) = (Instant::now(), Arc::default());
+    let service = service::Service::start(args.tls, args.audio == "g711", start, Arc::clone(&barge_in))?;
+    let server = child::Child::start(args, &service.url)?;
     let sip = server.address.parse().map_err(|e| format!("{}: {e}", server.address))?;
-    let mut generator = generator::Generator::start(sip, args.calls, args.cps, args.wake)?;
+    let mut generator = generator::Generator::start(args, sip, start, Arc::clone(&barge_in))?;
     // One call first, so that what the process needs once is not counted as the cost of a call.
     generator.place(1)?;
     let before = measure::Process::read(server.pid())?;
@@ -108,8 +133,10 @@ fn one_run(args: &Args) -> Result<Run, String> {
     std::thread::sleep(Duration::from_secs(args.seconds));
     let last = measure::Process::read(server.pid())?;
     let heard = generator.end_window();
+    barge_in.running.store(true, Ordering::Relaxed);
+    std::thread::sleep(Duration::from_secs(args.barge_in_seconds));
+    barge_in.running.store(false, Ordering::Relaxed);
     generator.hang_up()?;
     server.stop()?;
-    sim.stop()?;
-    Ok(Run::of(args, before, first, last, heard))
+    Ok(Run::of(args, before, first, last, heard, service.stop()))
 }

@@ -38,7 +38,7 @@ impl Process {
 pub struct Run(Vec<f64>);
 
 /// Name and unit of each number.
-const NAMES: [(&str, &str); 13] = [
+pub const NAMES: [(&str, &str); 15] = [
     ("cpu", "ms/call-s"),
     ("rss", "KiB/call"),
     ("calls_up", ""),
@@ -52,15 +52,25 @@ const NAMES: [(&str, &str); 13] = [
     ("mouth_to_ear_p99", "ms"),
     ("setup_p50", "ms"),
     ("setup_p99", "ms"),
+    ("barge_in_p50", "ms"),
+    ("barge_in_p99", "ms"),
 ];
 
 impl Run {
-    pub fn of(args: &Args, before: Process, first: Process, last: Process, mut heard: Heard) -> Run {
+    pub fn of(
+        args: &Args,
+        before: Process,
+        first: Process,
+        last: Process,
+        mut heard: Heard,
+        mut stops_us: Vec<u32>,
+    ) -> Run {
         let calls = args.calls as f64;
         let added = (args.calls.max(2) - 1) as f64;
         heard.interarrival_us.sort_unstable();
         heard.mouth_to_ear_us.sort_unstable();
         heard.setup_us.sort_unstable();
+        stops_us.sort_unstable();
         let received = heard.received as f64;
         Run(vec![
             (last.cpu_ms - first.cpu_ms) / args.seconds as f64 / calls,
@@ -76,6 +86,8 @@ impl Run {
             percentile(&heard.mouth_to_ear_us, 0.99),
             percentile(&heard.setup_us, 0.50),
             percentile(&heard.setup_us, 0.99),
+            percentile(&stops_us, 0.50),
+            percentile(&stops_us, 0.99),
         ])
     }
 }
@@ -99,8 +111,8 @@ impl fmt::Display for Run {
 pub struct Summary {
     calls: usize,
     runs: usize,
-    /// Median, least, most.
-    values: Vec<[f64; 3]>,
+    /// Median, least, most, in the order of [`NAMES`].
+    pub values: Vec<[f64; 3]>,
 }
 
 impl Summary {

@@ -239,6 +239,21 @@ impl Peer {
             assert_eq!(pair[0].sequence.wrapping_add(1), pair[1].sequence, "sequence gap at {:?}", pair[1].at);
         }
     }
+
+    /// Whether audio came every 20 ms, but for one step at the beginning, to its place behind the peer's first packet; timestamps say so.
+    pub fn assert_even_clock(&self) {
+        let audio: Vec<&Got> = self.got.iter().filter(|g| g.is_audio()).collect();
+        let mut steps = Vec::new();
+        for (n, pair) in audio.windows(2).enumerate() {
+            let apart = pair[1].at - pair[0].at;
+            assert_eq!(u128::from(pair[1].timestamp.wrapping_sub(pair[0].timestamp)), apart.as_micros() / 125);
+            if apart != Duration::from_millis(20) {
+                steps.push((n, apart));
+            }
+        }
+        let once = |&(n, apart): &(usize, Duration)| n < 50 && apart < Duration::from_millis(40);
+        assert!(steps.len() <= 1 && steps.iter().all(once), "not every 20 ms: {steps:?}");
+    }
 }
 
 fn codec_of(payload_type: u8) -> Option<Codec> {
