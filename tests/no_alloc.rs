@@ -17,10 +17,14 @@ use voxtrunk::audio::pcm::{FRAME_8K, FRAME_24K, Rate};
 use voxtrunk::audio::playout::Playout;
 use voxtrunk::audio::resample::{Downsampler, Upsampler};
 use voxtrunk::audio::tone;
+use voxtrunk::call::{Call, Input, Output};
 use voxtrunk::codec::Codec;
 use voxtrunk::net::clock;
+use voxtrunk::realtime::buffers::{Buffers, Used};
 use voxtrunk::rtp::receiver::{Received, Receiver, ReceiverParams, SourcePolicy};
 use voxtrunk::rtp::sender::Sender;
+
+mod talking;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -329,6 +333,59 @@ fn srtp_allocates_nothing_per_packet() {
         assert_eq!(allocations(|| run(2_000)), 0, "{suite:?}");
         assert_eq!((taken, refused), (4_020, 4_020));
     }
+}
+
+/// A whole call, both ways, as a media worker runs it: datagrams and deltas in, appends and packets out. All of [`Call`]: receiver, 24 kHz,
+/// JSON and base64 both ways, engine, play-out, sender, clocks.
+#[test]
+fn a_talking_call_allocates_nothing_per_packet() {
+    let start = clock::now();
+    let mut call = talking::call(start);
+    let mut buffers = Buffers::default();
+    let (mut packets, mut appended, mut notes) = (0u32, 0usize, 0u32);
+    let mut input = |call: &mut Call, now, input: Input<'_>| {
+        let unused = call.lend(std::mem::take(&mut buffers));
+        call.handle(now, input);
+        loop {
+            match call.poll_output(now) {
+                Output::Timeout(_) => break,
+                Output::Rtp { to } => packets += u32::from(to == peer() && call.rtp_bytes().len() == 172),
+                Output::RealtimeText(text) => {
+                    appended += text.len();
+                    call.reuse(Used::Text(text));
+                }
+                Output::Note(_) => notes += 1,
+                _ => {}
+            }
+        }
+        buffers = call.lend(Buffers::default()).or(unused);
+    };
+    for event in talking::SESSION {
+        input(&mut call, start, Input::RealtimeText(event));
+    }
+    let mut sender = Sender::new(1, 65_000, 7);
+    let speech: Vec<u8> = tone::voice(20, 1).into_iter().flat_map(|s| [s; 3]).flat_map(i16::to_le_bytes).collect();
+    let delta = talking::delta(&speech);
+    let mut codes = Vec::new();
+    Law::Mu.encode(&tone::voice(20, 2), &mut codes);
+    let mut datagram = Vec::new();
+    let mut run = |frames: std::ops::Range<u64>| {
+        for frame in frames {
+            let now = start + Duration::from_millis(20 * frame);
+            sender.frame(&codes, &mut datagram);
+            input(&mut call, now, Input::Rtp { from: peer(), datagram: &datagram });
+            input(&mut call, now + Duration::from_millis(5), Input::RealtimeText(&delta));
+            for tick in [5, 10, 15] {
+                input(&mut call, now + Duration::from_millis(tick), Input::Timeout);
+            }
+        }
+    };
+    // Until each buffer has had its largest content.
+    run(0..500);
+    // Four seconds: a report of RTCP falls into them now and then, and is no packet of audio.
+    let asked = allocations(|| run(500..700));
+    assert!(packets >= 695 && appended > 690 * 1_300 && notes > 0, "{packets} packets, {appended} bytes");
+    assert_eq!(asked, 0, "in 200 frames");
 }
 
 /// Bytes that this thread asks for while `work` runs, all together.

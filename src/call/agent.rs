@@ -9,6 +9,7 @@ use super::transfer::Transfer;
 use crate::audio::playout::{Heard, Played};
 use crate::config::dialplan::Dialplan;
 use crate::observe::pii::Pii;
+use crate::realtime::buffers::Used;
 use crate::realtime::session::SessionFault;
 use crate::realtime::{AgentEvent, AgentSpec, AudioFormat, Intent, SegmentId, TurnDetection};
 use crate::tools::policy;
@@ -59,7 +60,10 @@ impl Call {
                 self.consult_response(true);
             }
             AgentEvent::SegmentStarted { segment } => self.segment_started(now, segment),
-            AgentEvent::Audio { segment, audio } => self.agent_audio(now, segment, &audio),
+            AgentEvent::Audio { segment, audio } => {
+                self.agent_audio(now, segment, &audio);
+                self.reuse(Used::Audio(audio));
+            }
             AgentEvent::SegmentEnded { segment, .. } => {
                 if let Some(voice) = self.voice() {
                     voice.end(segment.0);

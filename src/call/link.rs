@@ -4,6 +4,7 @@
 
 use super::Output;
 use super::machine::{Call, Phase};
+use crate::realtime::buffers::{Buffers, Used};
 use crate::realtime::session::{Session, SessionFault, SessionOutput, SessionParams};
 use crate::realtime::{CommandId, Intent};
 use std::time::{Duration, Instant};
@@ -98,6 +99,21 @@ impl Call {
         if matches!(self.socket, Socket::Opening { .. } | Socket::Open) {
             self.socket = Socket::Closed;
             self.put(Output::CloseRealtime);
+        }
+    }
+
+    /// Lends the session the owner's buffers for an input and its outputs; gives back what it had. An owner that does not is served as well.
+    pub fn lend(&mut self, buffers: Buffers) -> Buffers {
+        match &mut self.session {
+            Some(session) => session.lend(buffers),
+            None => buffers,
+        }
+    }
+
+    /// A text of [`Output::RealtimeText`] that was sent, or audio that was played.
+    pub fn reuse(&mut self, used: Used) {
+        if let Some(session) = &mut self.session {
+            session.reuse(used);
         }
     }
 

@@ -13,6 +13,7 @@
 //! No provider id is seen above the engine (invariant 10).
 
 pub mod append;
+pub mod buffers;
 pub mod dialect;
 pub mod endpoint;
 pub mod engine;

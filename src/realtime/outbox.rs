@@ -1,5 +1,6 @@
 //! What the session wants to say and tell, in order, and the memory of which `event_id` was which command.
 
+use super::buffers::Buffers;
 use super::dialect::{self, Command};
 use super::session::SessionOutput;
 use super::{AgentEvent, CommandId, DialectKind};
@@ -36,11 +37,19 @@ pub(super) struct Outbox {
     sent: VecDeque<SentEvent>,
     last_number: u64,
     dropped_audio: u64,
+    pub buffers: Buffers,
 }
 
 impl Outbox {
     pub fn new(dialect: DialectKind) -> Outbox {
-        Outbox { dialect, queue: VecDeque::new(), sent: VecDeque::new(), last_number: 0, dropped_audio: 0 }
+        Outbox {
+            dialect,
+            queue: VecDeque::new(),
+            sent: VecDeque::new(),
+            last_number: 0,
+            dropped_audio: 0,
+            buffers: Buffers::default(),
+        }
     }
 
     /// Encodes and queues; returns the number of the event.

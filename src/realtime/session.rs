@@ -4,6 +4,7 @@
 //! `Greeted → Configuring → Ready → Closed`; what is wanted before Ready waits, caller audio before it is dropped.
 
 use super::append::append_event;
+use super::buffers::{Buffers, Used};
 use super::dialect::{Command, same_format};
 use super::engine::ResponseEngine;
 use super::outbox::{Outbox, Sent};
@@ -141,8 +142,19 @@ impl Session {
     /// Caller audio in the session's format; one `append` event each call. Dropped before Ready.
     pub fn audio(&mut self, audio: &[u8]) {
         if self.state == State::Ready && !audio.is_empty() {
-            self.out.send_audio(append_event(audio));
+            let text = std::mem::take(&mut self.out.buffers.text);
+            self.out.send_audio(append_event(audio, text));
         }
+    }
+
+    /// Buffers to use from now on; those of before come back.
+    pub fn lend(&mut self, buffers: Buffers) -> Buffers {
+        std::mem::replace(&mut self.out.buffers, buffers)
+    }
+
+    /// A text or audio that came out of here and is not needed any more.
+    pub fn reuse(&mut self, used: Used) {
+        self.out.buffers.put(used);
     }
 
     pub fn poll_output(&mut self) -> SessionOutput {

@@ -1,7 +1,7 @@
 //! Server events to the engine's tables.
 
 use super::segments::{Delta, PartId};
-use super::slot::{Pending, Wish};
+use super::slot::{Pending, Running, Wish};
 use super::tools::{NotProposed, Proposed};
 use super::{MAX_RESPONSE_MS, ResponseEngine, usage};
 use crate::realtime::fault::{SessionFault, describe};
@@ -15,8 +15,10 @@ impl ResponseEngine {
         match event.kind() {
             Kind::AudioDelta => self.on_audio(now, event, out),
             Kind::TranscriptDelta => {
-                if let Some(part) = self.accept(now, event, out) {
-                    self.segments.gather_text(part.as_ref(), self.turns.current(), &event.delta);
+                if self.accept(now, event, out)
+                    && let Some(running) = self.sequencer.running()
+                {
+                    self.segments.gather_text(running_part(running, event), self.turns.current(), &event.delta);
                 }
             }
             Kind::TranscriptDone => self.on_transcript(now, event, &event.transcript, out),
@@ -71,29 +73,31 @@ impl ResponseEngine {
         self.flush(now, out);
     }
 
-    /// The part that a delta belongs to; `None` for a response that is over, cut off or out of band. A response that was
+    /// Whether a delta belongs to the running response; not so for one that is over, cut off or out of band. A response that was
     /// never announced begins here. Deltas without a response id belong to what runs.
-    fn accept(&mut self, now: Instant, event: &ServerEvent<'_>, out: &mut Outbox) -> Option<OwnedPart> {
+    fn accept(&mut self, now: Instant, event: &ServerEvent<'_>, out: &mut Outbox) -> bool {
         if self.sequencer.is_quarantined(&event.response_id) {
-            return None;
+            return false;
         }
         let named = |id: &str| event.response_id.is_empty() || event.response_id == id;
         let runs = self.sequencer.running().is_some_and(|r| r.announced && named(&r.id));
         if !runs {
             self.response_began(now, &event.response_id, ConversationId::Absent, out);
             if self.sequencer.is_cancelling() {
-                return None;
+                return false;
             }
         }
         self.sequencer.touch(now);
-        let response = self.sequencer.running()?.id.clone();
-        Some(OwnedPart { response, item: event.item_id.to_string(), content_index: event.content_index })
+        self.sequencer.running().is_some()
     }
 
     fn on_audio(&mut self, now: Instant, event: &ServerEvent<'_>, out: &mut Outbox) {
-        let Some(part) = self.accept(now, event, out) else { return };
-        let turn = self.sequencer.running().map_or(0, |r| r.turn);
-        match self.segments.audio(part.as_ref(), turn, &event.delta) {
+        if !self.accept(now, event, out) {
+            return;
+        }
+        let Some(running) = self.sequencer.running() else { return };
+        let buffer = std::mem::take(&mut out.buffers.audio);
+        match self.segments.audio(running_part(running, event), running.turn, &event.delta, buffer) {
             Delta::Late => out.warn("late_audio", &event.item_id),
             Delta::NotBase64 => out.warn("bad_base64", &event.item_id),
             Delta::Nothing => {}
@@ -111,7 +115,8 @@ impl ResponseEngine {
                 }
                 out.event(AgentEvent::Audio { segment, audio });
                 if too_long {
-                    out.warn("response_too_long", &part.response);
+                    let response = self.sequencer.running().map(|running| running.id.clone()).unwrap_or_default();
+                    out.warn("response_too_long", &response);
                     self.cancel_running(now, out);
                 }
             }
@@ -120,8 +125,10 @@ impl ResponseEngine {
 
     fn on_transcript(&mut self, now: Instant, event: &ServerEvent<'_>, text: &str, out: &mut Outbox) {
         // Of a response that was cut off only parts that were heard of matter, of any other it may come ahead of audio.
-        if let Some(part) = self.accept(now, event, out) {
-            self.segments.expect(part.as_ref(), self.turns.current());
+        if self.accept(now, event, out)
+            && let Some(running) = self.sequencer.running()
+        {
+            self.segments.expect(running_part(running, event), self.turns.current());
         }
         self.segments.final_text(part_of(event), text);
         self.tell_texts(out);
@@ -210,15 +217,7 @@ fn tell_call(proposed: Result<Proposed, NotProposed>, out: &mut Outbox) {
     }
 }
 
-/// A [`PartId`] that outlives the borrow of the sequencer.
-struct OwnedPart {
-    response: String,
-    item: String,
-    content_index: u32,
-}
-
-impl OwnedPart {
-    fn as_ref(&self) -> PartId<'_> {
-        PartId { response: &self.response, item: &self.item, content_index: self.content_index }
-    }
+/// The part of the running response that the event is about.
+fn running_part<'a>(running: &'a Running, event: &'a ServerEvent<'_>) -> PartId<'a> {
+    PartId { response: &running.id, item: &event.item_id, content_index: event.content_index }
 }

@@ -67,14 +67,16 @@ impl Segments {
         Segments { format, list: VecDeque::new(), last: 0 }
     }
 
-    pub fn audio(&mut self, part: PartId<'_>, turn: u64, delta: &str) -> Delta {
+    /// `audio`: a buffer to decode into.
+    pub fn audio(&mut self, part: PartId<'_>, turn: u64, delta: &str, mut audio: Vec<u8>) -> Delta {
         let pcm = self.format == AudioFormat::Pcm24k;
         let segment = self.part(part, turn);
         if !segment.open {
             return Delta::Late;
         }
         // The decoder reserves exactly what it needs; the half sample is one byte more.
-        let mut audio = Vec::with_capacity(delta.len() / 4 * 3 + 4);
+        audio.clear();
+        audio.reserve(delta.len() / 4 * 3 + 4);
         audio.extend(segment.half);
         if base64::decode_append(delta, &mut audio).is_none() {
             return Delta::NotBase64;
@@ -231,7 +233,7 @@ mod tests {
         let all: Vec<u8> = (0..=99).collect();
         let mut got = Vec::new();
         for (n, piece) in [&all[..3], &all[3..4], &all[4..4], &all[4..51], &all[51..]].into_iter().enumerate() {
-            match segments.audio(PART, 0, &encoded(piece)) {
+            match segments.audio(PART, 0, &encoded(piece), Vec::new()) {
                 Delta::Audio { segment, started, audio } => {
                     assert_eq!((segment, started), (SegmentId(1), n == 0));
                     assert_eq!(audio.len() % 2, 0);
@@ -242,15 +244,20 @@ mod tests {
         }
         assert_eq!(got, all);
         let other = PartId { item: "j", ..PART };
-        assert!(matches!(segments.audio(other, 0, &encoded(&[1])), Delta::Nothing), "halves are kept per part");
-        assert!(matches!(segments.audio(other, 0, &encoded(&[2])), Delta::Audio { audio, .. } if audio == [1, 2]));
+        assert!(
+            matches!(segments.audio(other, 0, &encoded(&[1]), Vec::new()), Delta::Nothing),
+            "halves are kept per part"
+        );
+        assert!(
+            matches!(segments.audio(other, 0, &encoded(&[2]), Vec::new()), Delta::Audio { audio, .. } if audio == [1, 2])
+        );
     }
 
     #[test]
     fn g711_has_no_half_samples() {
         let mut segments = Segments::new(AudioFormat::Pcmu);
         assert!(
-            matches!(segments.audio(PART, 0, &encoded(&[1, 2, 3])), Delta::Audio { audio, .. } if audio.len() == 3)
+            matches!(segments.audio(PART, 0, &encoded(&[1, 2, 3]), Vec::new()), Delta::Audio { audio, .. } if audio.len() == 3)
         );
         let segment = segments.get(SegmentId(1)).expect("segment");
         assert_eq!(segments.received_ms(segment), 0);
@@ -259,11 +266,11 @@ mod tests {
     #[test]
     fn a_part_speaks_no_more_after_its_end_and_ends_once() {
         let mut segments = Segments::new(AudioFormat::Pcmu);
-        segments.audio(PART, 0, "AAAA");
+        segments.audio(PART, 0, "AAAA", Vec::new());
         assert_eq!(segments.end_part(PART), Some(SegmentId(1)));
         assert_eq!(segments.end_part(PART), None);
         assert_eq!(segments.end_response("r", true), []);
-        assert_eq!(segments.audio(PART, 0, "AAAA"), Delta::Late);
+        assert_eq!(segments.audio(PART, 0, "AAAA", Vec::new()), Delta::Late);
     }
 
     #[test]
@@ -272,7 +279,7 @@ mod tests {
         segments.gather_text(PART, 0, "Hel");
         segments.final_text(PART, "Hello");
         assert_eq!(segments.take_texts(), []);
-        segments.audio(PART, 0, "AAAA");
+        segments.audio(PART, 0, "AAAA", Vec::new());
         assert_eq!(segments.take_texts(), [(SegmentId(1), "Hello".to_owned())]);
         segments.final_text(PART, "Hello");
         segments.end_response("r", true);
@@ -282,7 +289,7 @@ mod tests {
     #[test]
     fn gathered_text_stands_in_for_a_missing_final_one() {
         let mut segments = Segments::new(AudioFormat::Pcmu);
-        segments.audio(PART, 0, "AAAA");
+        segments.audio(PART, 0, "AAAA", Vec::new());
         segments.gather_text(PART, 0, "Good ");
         segments.gather_text(PART, 0, "day");
         segments.end_response("r", true);
@@ -293,7 +300,7 @@ mod tests {
     fn memory_is_bounded() {
         let mut segments = Segments::new(AudioFormat::Pcmu);
         for n in 0..1000 {
-            segments.audio(PartId { item: &n.to_string(), ..PART }, 0, "AAAA");
+            segments.audio(PartId { item: &n.to_string(), ..PART }, 0, "AAAA", Vec::new());
         }
         assert_eq!(segments.list.len(), REMEMBERED);
         assert!(segments.get(SegmentId(1)).is_none() && segments.get(SegmentId(1000)).is_some());

@@ -131,7 +131,7 @@ impl Bench {
 
     /// `ms` of mu-law audio of content part 0.
     fn audio(&mut self, response: &str, item: &str, ms: usize) {
-        let delta = crate::realtime::append::append_event(&vec![0x55; ms * 8]);
+        let delta = crate::realtime::append::append_event(&vec![0x55; ms * 8], String::new());
         let delta = serde_json::from_str::<Value>(&delta).expect("JSON")["audio"].clone();
         let name = "response.output_audio.delta";
         self.server(

@@ -64,6 +64,7 @@ impl Machine {
                 datagram: Vec::new(),
                 inbox: Default::default(),
                 frame: Vec::new(),
+                buffers: Default::default(),
                 jobs: Jobs::new(params.runtime, params.tools),
                 out: Default::default(),
                 stats,

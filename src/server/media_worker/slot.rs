@@ -12,6 +12,7 @@ use crate::net::websocket::connect::Target;
 use crate::net::websocket::frames::Inbox;
 use crate::net::websocket::{Incoming, RealtimeSocket};
 use crate::observe::cdr::Cdr;
+use crate::realtime::buffers::{Buffers, Used};
 use crate::realtime::session::SessionFault;
 use crate::server::notes::{Notes, OpenSession};
 use crate::sip::user_agent::{SessionId, UaCommand};
@@ -45,6 +46,8 @@ pub struct Shared {
     pub inbox: Inbox,
     /// The WebSocket frame that is being sent.
     pub frame: Vec<u8>,
+    /// Lent to the call that works.
+    pub buffers: Buffers,
     pub jobs: Jobs,
     pub out: VecDeque<Report>,
     pub stats: Arc<WorkerStats>,
@@ -151,8 +154,11 @@ impl Slot {
 
     /// Hands one input to the call and does what it then wants.
     pub fn input(&mut self, shared: &mut Shared, input: Input<'_>) -> Step {
+        let unused = self.call.lend(std::mem::take(&mut shared.buffers));
         self.call.handle(shared.now, input);
-        self.drain(shared)
+        let step = self.drain(shared);
+        shared.buffers = self.call.lend(Buffers::default()).or(unused);
+        step
     }
 
     /// The call's deadline has passed, maybe more than one frame ago.
@@ -391,6 +397,7 @@ impl Slot {
                     if let Err(broken) = open.socket.write(&text, &mut shared.frame) {
                         return Some(self.lost(shared, &broken.0));
                     }
+                    self.call.reuse(Used::Text(text));
                 }
             }
             Output::CloseRealtime => self.close_realtime(),
