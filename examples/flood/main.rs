@@ -6,7 +6,7 @@
 //! `cargo run --release --example flood -- flood [--rate 20000] [--seconds 20]`: 50 calls with audio run, a trunk places 20 calls a second, and
 //! meanwhile messages come first from an unknown source, then from a trunk that went mad. Counts lost audio, failed calls and memory.
 //!
-//! Three processes, as in the load bench, whose server, callers and echoing Realtime server are used here.
+//! Two processes, as in the load bench, whose server, callers and echoing Realtime service are used here.
 #![allow(clippy::disallowed_methods, reason = "a bench is its own world: it has sockets, threads and a clock")]
 
 #[path = "../load/child.rs"]
@@ -15,13 +15,17 @@ mod child;
 #[path = "../load/generator.rs"]
 #[allow(dead_code, reason = "the load bench uses the rest")]
 mod generator;
+#[path = "../load/service.rs"]
+#[allow(dead_code, reason = "the load bench uses the rest")]
+mod service;
 mod setups;
 mod storm;
 
 use clap::Parser;
 use setups::{Placed, place};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use storm::Storm;
 use voxtrunk::config::book::Book;
 use voxtrunk::config::settings::{Network, Settings};
@@ -50,6 +54,14 @@ pub struct Args {
     pub workers: usize,
     #[arg(long, hide = true)]
     pub pin: bool,
+    #[arg(long, hide = true)]
+    pub wake: bool,
+    #[arg(long, hide = true)]
+    pub tls: bool,
+    #[arg(long, hide = true)]
+    pub srtp: bool,
+    #[arg(long, hide = true, default_value_t = true)]
+    pub when_ready: bool,
     #[arg(long, hide = true, default_value = "pcm16")]
     pub audio: String,
     #[arg(long, hide = true, default_value_t = 20)]
@@ -71,7 +83,6 @@ fn main() -> std::process::ExitCode {
     let args = Args::parse();
     let done = match (args.role.as_str(), args.what.as_str()) {
         ("server", _) => server(&args),
-        ("sim", _) => child::sim(&args),
         (_, "setups") => setups_bench(&args),
         (_, "flood") => flood_bench(&args),
         (_, what) => Err(format!("\"{what}\" is no bench: write setups or flood")),
@@ -114,19 +125,19 @@ fn server(args: &Args) -> Result<(), String> {
     })
 }
 
-/// The server and the Realtime server behind it.
+/// The server and the Realtime service behind it.
 struct Processes {
-    sim: child::Child,
+    service: service::Service,
     server: child::Child,
     sip: SocketAddr,
 }
 
 impl Processes {
     fn start(args: &Args) -> Result<Processes, String> {
-        let sim = child::Child::start(args, "sim", "")?;
-        let server = child::Child::start(args, "server", &sim.address)?;
+        let service = service::Service::start(false, false, Instant::now(), Arc::default())?;
+        let server = child::Child::start(args, &service.url)?;
         let sip = server.address.parse().map_err(|e| format!("{}: {e}", server.address))?;
-        Ok(Processes { sim, server, sip })
+        Ok(Processes { service, server, sip })
     }
     fn rss_kib(&self) -> Result<u64, String> {
         let path = format!("/proc/{}/status", self.server.pid());
@@ -136,7 +147,8 @@ impl Processes {
     }
     fn stop(self) -> Result<(), String> {
         self.server.stop()?;
-        self.sim.stop()
+        self.service.stop();
+        Ok(())
     }
 }
 
@@ -151,7 +163,8 @@ fn setups_bench(args: &Args) -> Result<(), String> {
 
 fn flood_bench(args: &Args) -> Result<(), String> {
     let processes = Processes::start(args)?;
-    let mut generator = generator::Generator::start(processes.sip, args.calls, 20, false)?;
+    let callers = Args { cps: 20, ..args.clone() };
+    let mut generator = generator::Generator::start(&callers, processes.sip, Instant::now(), Arc::default())?;
     generator.place(args.calls)?;
     let mut good = true;
     let time = Duration::from_secs(args.seconds);

@@ -140,6 +140,8 @@ struct Session {
     responses: u64,
     /// It was cut: what it hears starts no new response before this.
     quiet_until: Option<Instant>,
+    /// Turns of its caller.
+    turns: u32,
 }
 
 /// An interruption under way.
@@ -197,8 +199,15 @@ impl Shop {
                     Err(_) => continue,
                 },
             };
-            let session =
-                Session { stream, inbox: Vec::new(), upgraded: false, response: None, responses: 0, quiet_until: None };
+            let session = Session {
+                stream,
+                inbox: Vec::new(),
+                upgraded: false,
+                response: None,
+                responses: 0,
+                quiet_until: None,
+                turns: 0,
+            };
             self.sessions.push(Some(session));
         }
     }
@@ -246,12 +255,12 @@ impl Shop {
             None => {}
             Some((at, false)) if now >= at => {
                 cut.at = Some((now, true));
-                let started =
-                    r#"{"type":"input_audio_buffer.speech_started","event_id":"e","audio_start_ms":1,"item_id":"u"}"#;
-                text(&mut session.stream, &[started.as_bytes()], out);
+                session.turns += 1;
+                session.turn("started", "start", out);
                 session.quiet_until = Some(now + PAUSE);
             }
             Some((at, true)) if now >= at + PAUSE => {
+                session.turn("stopped", "end", out);
                 self.stops_us.push(loud_us.saturating_sub(us(at)) as u32);
                 self.cut = None;
             }
@@ -343,6 +352,15 @@ impl Session {
             }
             _ => {}
         }
+    }
+
+    /// A border of the caller's speech.
+    fn turn(&mut self, border: &str, at: &str, out: &mut Vec<u8>) {
+        let n = self.turns;
+        let event = format!(
+            r#"{{"type":"input_audio_buffer.speech_{border}","event_id":"e","audio_{at}_ms":{n},"item_id":"u{n}"}}"#
+        );
+        text(&mut self.stream, &[event.as_bytes()], out);
     }
 
     /// One delta, of a new response when none is open.
