@@ -1,11 +1,15 @@
-//! A raw target of transfers: it takes one call by UDP, as text, and shares nothing with the code under test.
+//! A raw target of transfers: it takes one call by UDP, as text, with SRTP if it is offered RTP/SAVP, and shares nothing with the code under
+//! test but the ciphers of SRTP.
 
 use crate::caller::{Caller, header, status};
 use crate::world::PATIENCE;
+use base64_simd::STANDARD;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout, timeout_at};
+use voxtrunk::rtp::srtp::Srtp;
+use voxtrunk::srtp_key::{MasterKey, SrtpKeys, Suite};
 
 pub struct Callee {
     sip: UdpSocket,
@@ -17,8 +21,11 @@ pub struct Callee {
     pub call_id: String,
     cseq: u32,
     sequence: u16,
+    srtp: Option<Box<Srtp>>,
 }
 
+/// Key and salt that we send with.
+const KEY: [u8; 30] = [0xC3; 30];
 /// Our tag.
 pub const TAG: &str = "callee-1";
 
@@ -33,6 +40,7 @@ impl Callee {
             call_id: String::new(),
             cseq: 0,
             sequence: 0,
+            srtp: None,
         }
     }
 
@@ -86,14 +94,37 @@ impl Callee {
     /// Answers it, and waits for the ACK.
     pub async fn answer(&mut self, invite: &str) {
         let rtp = self.rtp.local_addr().unwrap();
+        let (profile, crypto) = self.secure(invite);
         let sdp = format!(
-            "v=0\r\no=- 5 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {} RTP/AVP 0 101\r\n\
-             a=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n",
+            "v=0\r\no=- 5 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {} {profile} 0 101\r\n\
+             a=rtpmap:101 telephone-event/8000\r\n{crypto}a=sendrecv\r\n",
             rtp.port(),
             ip = rtp.ip()
         );
         self.respond(invite, "200 OK", &sdp).await;
         self.request("ACK").await;
+    }
+
+    /// Of an offer of RTP/SAVP the line of the suite that everybody has; the profile and the line of the answer.
+    fn secure(&mut self, invite: &str) -> (&'static str, String) {
+        if !invite.contains(" RTP/SAVP ") {
+            return ("RTP/AVP", String::new());
+        }
+        let suite = Suite::AesCm128HmacSha1_80;
+        let lines = invite.lines().filter_map(|line| line.strip_prefix("a=crypto:"));
+        let line = lines.filter(|line| line.contains(suite.name())).last().expect("the suite is offered");
+        let (what, theirs) = line.split_once(" inline:").expect("a key");
+        let theirs = STANDARD.decode_to_vec(theirs).expect("base64");
+        let [send, receive] = [&KEY[..], &theirs].map(|key| MasterKey::new(suite, key).expect("its length"));
+        self.srtp = Srtp::new(&SrtpKeys { suite, send, receive }).map(Box::new);
+        ("RTP/SAVP", format!("a=crypto:{what} inline:{}\r\n", STANDARD.encode_to_string(KEY)))
+    }
+
+    async fn send(&mut self, mut packet: Vec<u8>) {
+        if let Some(srtp) = &mut self.srtp {
+            srtp.protect_rtp(&mut packet).unwrap();
+        }
+        self.rtp.send_to(&packet, self.media.unwrap()).await.unwrap();
     }
 
     async fn packet(&mut self, payload_type: u8, payload: &[u8]) {
@@ -103,7 +134,7 @@ impl Callee {
         packet.extend((u32::from(self.sequence) * 160).to_be_bytes());
         packet.extend(7u32.to_be_bytes());
         packet.extend(payload);
-        self.rtp.send_to(&packet, self.media.unwrap()).await.unwrap();
+        self.send(packet).await;
     }
 
     /// The key 1, as one RFC 4733 event.
@@ -116,7 +147,7 @@ impl Callee {
             packet.extend(timestamp.to_be_bytes());
             packet.extend(7u32.to_be_bytes());
             packet.extend([1, 0x8A, 3, 0x20]);
-            self.rtp.send_to(&packet, self.media.unwrap()).await.unwrap();
+            self.send(packet).await;
         }
     }
 
@@ -131,7 +162,12 @@ impl Callee {
                 self.packet(0, &LOUD).await;
             }
             if let Ok(Ok((n, _))) = timeout_at(next, self.rtp.recv_from(&mut buffer)).await {
-                let payload = buffer.get(12..n).unwrap_or_default();
+                let datagram = buffer.get(..n).unwrap_or_default();
+                let packet = match &mut self.srtp {
+                    Some(srtp) => srtp.unprotect_rtp(std::time::Instant::now(), datagram).unwrap_or_default(),
+                    None => datagram,
+                };
+                let payload = packet.get(12..).unwrap_or_default();
                 loudest = payload.iter().map(|b| !b & 0x7F).max().unwrap_or(0).max(loudest);
             }
         }

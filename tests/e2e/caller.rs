@@ -185,6 +185,15 @@ impl Caller {
         self.send(&text).await;
     }
 
+    /// An INVITE with these header lines and this body.
+    pub async fn invite_with_both(&mut self, number: &str, lines: &str, sdp: &str) {
+        self.number = number.into();
+        let text = self.request("INVITE", 1, "i", sdp);
+        self.invite = text.replacen("Contact:", &format!("{lines}Contact:"), 1);
+        let text = self.invite.clone();
+        self.send(&text).await;
+    }
+
     /// A new INVITE that answers this `WWW-Authenticate` line with SHA-256 (RFC 7616 §3.4).
     pub async fn invite_with_password(&mut self, number: &str, user: &str, password: &str, challenge: &str) {
         self.id = NEXT.fetch_add(1, Ordering::Relaxed);
