@@ -247,7 +247,8 @@ impl Receiver {
         let ours = self.is_our_ssrc(now, packet.ssrc, verdict);
         // Some gateways send their telephone-events with an SSRC of their own. In plain RTP anyone could who writes the caller's address
         // on a packet (A6), so that there it counts only while the audio pauses.
-        if !ours && !(is_event && self.authenticated) {
+        let stray_event = is_event && self.authenticated;
+        if !ours && !stray_event {
             return Err(DropCause::Ssrc);
         }
         // After source and SSRC: a stranger cannot use up the caller's share.

@@ -224,3 +224,56 @@ fn baresip_with_feedback() {
 fn baresip_by_udp_where_the_trunk_allows_it() {
     baresip_echo("srtp", "udp", "srtp_without_tls = true", "RTP/AVP", CM_80);
 }
+
+/// SRT-01, SRT-06: our telephone calls baresip, which takes the first suite that it has of our offer: AES-GCM with 256 bits.
+#[test]
+fn baresip_takes_aes_256_gcm_of_our_offer() {
+    let Some(program) = program("baresip") else { return };
+    let dir = tempfile::tempdir().expect("a folder");
+    let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/speech/caller/book_appointment.wav");
+    let mut said = vec![0i16; 16_000];
+    said.extend(wav::read_8k_mono(&clip).expect("a clip of ours"));
+    let mut padded = said.clone();
+    padded.extend(vec![0; 24_000]);
+    wav::write(&dir.path().join("said.wav"), 8000, &[&padded]).expect("written");
+    let folder = baresip::configuration(dir.path(), "PCMU", 20);
+    let port = free_port();
+    let edit = |file: &str, change: &dyn Fn(String) -> String| {
+        let file = folder.join(file);
+        let before = std::fs::read_to_string(&file).expect("written before");
+        std::fs::write(&file, change(before)).expect("written");
+    };
+    edit("config", &|config| {
+        format!("{}module srtp.so\n", config.replace("127.0.0.1:0", &format!("127.0.0.1:{port}")))
+    });
+    edit("accounts", &|account| format!("{};mediaenc=srtp-mand;answermode=auto\n", account.trim_end()));
+    let log = std::fs::File::create(dir.path().join("log")).expect("a file");
+    let child = Command::new(program)
+        .current_dir(dir.path())
+        .args(["-4", "-s", "-f"])
+        .arg(&folder)
+        .args(["-t", "20"])
+        .stdin(std::process::Stdio::null())
+        .stderr(log.try_clone().expect("a file"))
+        .stdout(log)
+        .spawn();
+    let _running = Running(child.expect("baresip starts"));
+    let mut call = Command::new(env!("CARGO_BIN_EXE_voxtrunk"));
+    call.current_dir(dir.path()).arg("call").arg(format!("sip:baresip@127.0.0.1:{port}"));
+    call.args(["--srtp", "require", "--codecs", "pcmu", "--record", "heard.wav", "--json", "report.json"]);
+    call.args(["--hangup-after", "7"]);
+    let (ok, output) = run(&mut call, Duration::from_secs(60));
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+    assert!(ok, "{output}\n{log}");
+    assert!(log.contains("SRTP is Enabled (cryptosuite=AEAD_AES_256_GCM)"), "{output}\n{log}");
+    let report: Value =
+        serde_json::from_str(&std::fs::read_to_string(dir.path().join("report.json")).expect("a report"))
+            .expect("a JSON report");
+    assert_eq!((&report["srtp"], &report["packets_lost"]), (&"AEAD_AES_256_GCM".into(), &0.into()), "{report}");
+    // Stereo: the caller, who says nothing, and the other side.
+    let mut recording = hound::WavReader::open(dir.path().join("heard.wav")).expect("our recording");
+    let heard: Vec<i16> = recording.samples::<i16>().skip(1).step_by(2).map(|s| s.expect("a sample")).collect();
+    let quality = quality::compare(&said, &heard).expect("speech came");
+    println!("from baresip in AES-256-GCM: {quality:?}");
+    assert!(quality.segmental_snr_db > 25.0 && quality.gaps.is_empty(), "{quality:?}");
+}
