@@ -74,7 +74,7 @@ impl Record {
             reordered: cdr.rtp.reordered + now.reordered,
             refused_source: cdr.rtp.refused_source + now.refused_source,
             source_changes: cdr.rtp.source_changes + now.source_changes,
-            srtp_failed: cdr.rtp.srtp_failed + srtp.failed + srtp.malformed,
+            srtp_failed: cdr.rtp.srtp_failed + srtp.failed,
             srtp_replayed: cdr.rtp.srtp_replayed + srtp.replayed,
             concealed_ms: cdr.rtp.concealed_ms + concealed,
             jitter_ms: now.jitter_ms,

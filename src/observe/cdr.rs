@@ -88,7 +88,8 @@ pub struct RtpRecord {
     pub refused_source: u64,
     /// How often the stream came from another address than before, or than its SDP says.
     pub source_changes: u32,
-    /// SRTP and SRTCP packets that were not authentic, and those that came again.
+    /// SRTP and SRTCP packets with a wrong tag, and those that came again. What is too short to have one (the plain keep-alives that
+    /// some phones open a NAT with) is in neither.
     pub srtp_failed: u64,
     pub srtp_replayed: u64,
     pub concealed_ms: u64,

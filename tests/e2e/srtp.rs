@@ -1,7 +1,7 @@
 //! SRTP over real sockets: the phone calls by TLS; strangers throw packets at the call.
 
 use crate::certificates::{Authority, SERVER_NAME};
-use crate::world::{World, own_ip, plan};
+use crate::world::{PATIENCE, World, own_ip, plan};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::UdpSocket;
@@ -23,8 +23,8 @@ async fn world(authority: &Authority, change: impl FnOnce(&mut Settings)) -> Wor
     .await
 }
 
-/// A call by TLS in which the caller hears the greeting out; where it was, the audio of both sides.
-async fn call(authority: &Authority, world: &World, srtp: Option<SrtpPolicy>, length: Duration) -> Report {
+/// A call by TLS in which the caller hears the greeting out, waits as long as is asked for, and hangs up.
+async fn call(authority: &Authority, world: &World, srtp: Option<SrtpPolicy>, wait: Duration) -> Report {
     let named = TlsPolicy {
         ca_file: Some(authority.ca.clone()),
         server_name: Some(SERVER_NAME.into()),
@@ -33,8 +33,7 @@ async fn call(authority: &Authority, world: &World, srtp: Option<SrtpPolicy>, le
     let options = CallOptions {
         tls: named,
         srtp,
-        steps: vec![Step::AwaitAgentSilence { ms: 300, timeout: Duration::from_secs(10) }],
-        hangup_after: Some(length),
+        steps: vec![Step::AwaitAgentSilence { ms: 300, timeout: PATIENCE }, Step::Wait(wait), Step::Hangup],
         ..CallOptions::new(format!("sip:1000@{};transport=tls", world.sip_tls()))
     };
     place_call(options, std::future::pending(), |_| {}).await.unwrap().0
@@ -53,7 +52,7 @@ async fn calls_by_tls_are_protected() {
     for suites in [&Suite::ALL[..1], &Suite::ALL[1..2], &Suite::ALL[2..3], &Suite::ALL[4..5]] {
         let world = world(&authority, |s| s.media.srtp_suites = suites.to_vec()).await;
         for policy in [None, Some(SrtpPolicy::Require), Some(SrtpPolicy::Off)] {
-            let report = call(&authority, &world, policy, Duration::from_secs(2)).await;
+            let report = call(&authority, &world, policy, Duration::ZERO).await;
             assert!(report.answered_ms.is_some() && spoken(&report) > 500, "{report:?}");
             let suite = (policy != Some(SrtpPolicy::Off)).then(|| suites[0].name());
             assert_eq!((report.srtp, report.srtp_refused, report.packets_lost), (suite, 0, 0));
@@ -65,7 +64,7 @@ async fn calls_by_tls_are_protected() {
         }
     }
     let off = world(&authority, |s| s.media.srtp = SrtpPolicy::Off).await;
-    let report = call(&authority, &off, Some(SrtpPolicy::Require), Duration::from_secs(2)).await;
+    let report = call(&authority, &off, Some(SrtpPolicy::Require), Duration::ZERO).await;
     assert_eq!((report.sip_status, report.answered_ms), (488, None));
     off.stop().await;
 }
@@ -114,7 +113,7 @@ async fn bad_packets_do_nothing_to_a_call() {
         world.until("the call is up", |counts| counts.ports_in_use == 1).await;
         attack(rtp, 10_000).await
     };
-    let (report, got_back) = tokio::join!(call(&authority, &world, None, Duration::from_secs(4)), attacked);
+    let (report, got_back) = tokio::join!(call(&authority, &world, None, Duration::from_secs(3)), attacked);
     assert_eq!(got_back, 0, "packets for a stranger");
     assert_eq!((report.outcome, report.packets_lost, report.srtp_refused), ("hung_up", 0, 0), "{report:?}");
     assert!(report.packets_received > 150 && spoken(&report) > 500, "{report:?}");
@@ -122,10 +121,11 @@ async fn bad_packets_do_nothing_to_a_call() {
     let records = world.stop().await;
     let (record, heard) = (&records[0], &records[0]["rtp"]);
     assert_eq!((record["cause"].as_str(), record["dtmf_digits"].as_u64()), (Some("caller_bye"), Some(0)), "{record}");
-    let refused = heard["srtp_failed"].as_u64().unwrap() + heard["srtp_replayed"].as_u64().unwrap();
-    assert!(refused > 9_000, "{heard}");
-    for nothing in ["lost", "late", "duplicate", "refused_source"] {
+    // Some are no RTP at all, and the kernel drops what a busy machine leaves lying; that each is counted is shown without a network.
+    assert!(heard["srtp_failed"].as_u64().unwrap() > 5_000, "{heard}");
+    for nothing in ["late", "duplicate", "refused_source", "srtp_replayed"] {
         assert_eq!(heard[nothing].as_u64(), Some(0), "{nothing}: {heard}");
     }
-    assert!(heard["received"].as_u64().unwrap().abs_diff(report.packets_sent) <= 2, "{heard}");
+    let received = heard["received"].as_u64().unwrap();
+    assert!(received <= report.packets_sent && received * 10 >= report.packets_sent * 8, "{report:?} {heard}");
 }

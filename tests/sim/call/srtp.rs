@@ -92,7 +92,8 @@ fn bad_packets_are_counted_and_nothing_else() {
     let cdr = &world.ends_within(ms(0)).cdr;
     assert_eq!((cdr.cause.as_str(), cdr.dtmf_digits), ("caller_bye", 0));
     let rtp = cdr.rtp;
-    assert_eq!(rtp.srtp_failed + rtp.srtp_replayed, 10_000, "seed {seed}");
+    // The rest is too short to be SRTP (a key press in the clear is), or no RTP at all.
+    assert!((7_300..7_800).contains(&(rtp.srtp_failed + rtp.srtp_replayed)), "seed {seed}: {rtp:?}");
     // Those that were on the wire before, and a few that were made up with a sequence number that was.
     assert!((1_250..1_270).contains(&rtp.srtp_replayed), "seed {seed}: {rtp:?}");
     assert_eq!((rtp.lost, rtp.late, rtp.duplicate, rtp.refused_source, rtp.concealed_ms), (0, 0, 0, 0, 0), "{rtp:?}");
