@@ -8,5 +8,6 @@ mod documents;
 mod mutations;
 mod profiles;
 mod settings;
+mod srtp;
 mod trunks;
 mod world;
