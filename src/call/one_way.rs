@@ -89,10 +89,12 @@ impl Facts<'_> {
                        gateway send plain RTP or SRTP with keys in SDP";
             return Verdict { cause: "webrtc", why: why.to_owned() };
         }
-        if self.reports.received > 0 || self.refused.unasked_mux > 0 {
+        let stranger = self.refused.strangers.iter().find(|stranger| stranger.rtcp > 0);
+        if self.reports.received > 0 || self.refused.unasked_mux > 0 || stranger.is_some() {
+            let from = stranger.map_or(String::new(), |stranger| format!(" from {}", stranger.addr));
             let why = format!(
-                "the peer's RTCP comes, its RTP does not: it sends no audio (muted, or on hold without saying so), or a firewall lets \
-                 only one port through; open {ports} towards it"
+                "RTCP comes{from}, RTP does not: the peer sends no audio (muted, or on hold without saying so), or a firewall lets only \
+                 one port through; open {ports} towards it"
             );
             return Verdict { cause: "only_rtcp", why };
         }
@@ -212,7 +214,9 @@ impl Call {
                 self.judge(now, verdict);
             }
         }
-        if !self.one_way.unheard && matches!(self.phase, Phase::Talking | Phase::Bridged { .. }) {
+        // The cheap question first: this runs with each packet.
+        let deaf = self.media.as_ref().is_some_and(|media| media.rtp.reports().deaf_reports >= DEAF_REPORTS);
+        if deaf && !self.one_way.unheard && matches!(self.phase, Phase::Talking | Phase::Bridged { .. }) {
             let verdict = self.facts().and_then(|facts| facts.unheard());
             self.one_way.unheard = verdict.is_some();
             self.judge(now, verdict);

@@ -172,7 +172,7 @@ fn summary(report: &Report) -> String {
         _ if report.outcome != "refused" => {
             return match report.trouble {
                 Some(trouble) => format!("call failed: {trouble}"),
-                None => format!("{} after {:.1} s", report.outcome.replace('_', " "), report.talk_ms as f32 / 1000.0),
+                None => ended(report),
             };
         }
         401 | 407 => "the server wants a user: give --user and --password, or mend them",
@@ -185,6 +185,20 @@ fn summary(report: &Report) -> String {
         _ => "the server's log and its last CDR name the cause",
     };
     format!("call failed: {}: {advice}", report.sip_status)
+}
+
+/// How it ended, and how good the line was as far as it is known.
+fn ended(report: &Report) -> String {
+    let mut text = format!("{} after {:.1} s", report.outcome.replace('_', " "), report.talk_ms as f32 / 1000.0);
+    let quality = &report.quality;
+    for (what, value) in
+        [("MOS here", quality.mos), ("MOS there", quality.remote_mos), ("round trip, ms:", quality.round_trip_ms)]
+    {
+        if let Some(value) = value {
+            text.push_str(&format!(", {what} {value:.1}"));
+        }
+    }
+    text
 }
 
 fn verdict(report: &Report, files_written: bool) -> u8 {

@@ -145,3 +145,29 @@ fn canonical_names_differ() {
     assert_eq!(names.len(), 1000);
     assert!(names.iter().flatten().all(u8::is_ascii_hexdigit));
 }
+
+/// RTP-18: the peer's own figures of our stream (RFC 3611), not those of another; and its BYE.
+#[test]
+fn the_peers_own_measure() {
+    let start = clock::now();
+    let mut a = machine(start, 1);
+    let metrics = |about: u32, mos_cq: u8| {
+        let mut datagram = vec![0x80, 207, 0, 10];
+        datagram.extend_from_slice(&B.to_be_bytes());
+        datagram.extend_from_slice(&[7, 0, 0, 8]);
+        datagram.extend_from_slice(&about.to_be_bytes());
+        datagram.extend_from_slice(&[0; 16]);
+        datagram.extend_from_slice(&[81, 127, 127, mos_cq, 0, 0, 0, 0, 0, 0, 0, 0]);
+        datagram
+    };
+    a.handle(start, Some(A), &metrics(0xDEAD, 20));
+    assert_eq!((a.stats().remote_mos, a.stats().remote_r_factor), (None, None));
+    a.handle(start, Some(A), &metrics(A, 39));
+    assert_eq!((a.stats().remote_mos, a.stats().remote_r_factor), (Some(3.9), Some(81)));
+    a.handle(start, Some(A), &metrics(A, 127));
+    assert_eq!(a.stats().remote_mos, Some(3.9), "127 is: not known");
+    let mut out = Vec::new();
+    packet::write(&Report { ssrc: B, info: None, block: None, cname: &[b'0'; CNAME_LEN], bye: true }, &mut out);
+    assert_eq!(a.handle(start, Some(A), &out), Some(B));
+    assert!(a.stats().bye);
+}

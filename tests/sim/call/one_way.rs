@@ -1,12 +1,15 @@
 //! One-way audio: the cause within seconds, the caller is told, the call ends in time (S3, S5, RTP-10).
 
-use crate::peer::Voice;
+use crate::peer::{Voice, rtp};
 use crate::service::Reply;
+use crate::srtp::caller;
 use crate::world::{World, ms, peer_addr, secs};
 use std::net::SocketAddr;
 use voxtrunk::call::end::Cause;
 use voxtrunk::call::{CallEvent, Input};
 use voxtrunk::rtp::receiver::SourcePolicy;
+use voxtrunk::sip::offer_answer::LocalSrtp;
+use voxtrunk::srtp_key::Suite;
 
 fn stranger() -> SocketAddr {
     "203.0.113.9:4321".parse().expect("an address")
@@ -114,4 +117,35 @@ fn silence_later_and_on_hold() {
     let (cause, _, at) = verdict(&world).expect("a verdict");
     assert_eq!(cause, "no_packet");
     assert!((at - silent).abs_diff(secs(8)) <= ms(30), "{:?}", at - silent);
+}
+
+/// S3: SRTP was agreed on and what comes is not: whose it is cannot be known, so that the keys are named.
+#[test]
+fn what_comes_does_not_fit_the_keys() {
+    let suite = Suite::AesCm128HmacSha1_80;
+    let ours = LocalSrtp::new(true, &Suite::ALL, [9; 32]);
+    let mut world = World::setup().with(|s| s.srtp = Some((ours, caller(&[suite], 1, 1)))).ring();
+    world.answered_within(ms(800));
+    world.peer.voice = Voice::Off;
+    for n in 0..100 {
+        world.input(Input::Rtp { from: peer_addr(), datagram: &rtp(0, n, u32::from(n) * 160, &[0xFF; 160]) });
+        world.run(ms(20));
+    }
+    world.run(secs(2));
+    let (cause, why, _) = verdict(&world).expect("a verdict");
+    assert_eq!(cause, "srtp_keys");
+    assert!(why.contains("100 packets, the last from 192.0.2.10:4000, fail SRTP authentication"), "{why}");
+}
+
+/// Reports of a host that may not send, and nothing else: the address is named.
+#[test]
+fn only_reports_of_a_stranger() {
+    let mut world = World::setup().ring();
+    world.answered_within(ms(800));
+    world.peer.voice = Voice::Off;
+    world.input(Input::Rtcp { from: stranger(), datagram: &[0x80, 201, 0, 1, 0, 0, 0, 9] });
+    world.run(secs(4));
+    let (cause, why, _) = verdict(&world).expect("a verdict");
+    assert_eq!(cause, "only_rtcp");
+    assert!(why.contains("203.0.113.9:4321"), "{why}");
 }

@@ -11,7 +11,7 @@ use voxtrunk::sip::user_agent::UaEvent;
 use voxtrunk::srtp_key::Suite;
 
 /// The far end's offer/answer with its keys.
-fn caller(suites: &[Suite], secret: u8, session_id: u64) -> Negotiation {
+pub fn caller(suites: &[Suite], secret: u8, session_id: u64) -> Negotiation {
     let srtp = Some(LocalSrtp::new(true, suites, [secret; 32]));
     Negotiation::new(LocalMedia { addr: peer_addr().ip(), port: peer_addr().port(), session_id, srtp, ..local_media() })
 }
