@@ -173,6 +173,7 @@ pub fn plan(args: &Args) -> Dialplan {
         speed: None,
         max_output_tokens: None,
         audio: if args.audio == "g711" { AudioChoice::G711 } else { AudioChoice::Pcm16 },
+        level: Default::default(),
         answer: if args.when_ready { AnswerPolicy::WhenReady } else { AnswerPolicy::AtOnce },
         tools: Vec::new(),
         limits: Limits {

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 
 use super::pcm::Rate;
 use super::resample;
+use super::standing::Standing;
 
 /// A segment of agent speech. The engine's number, never a provider id.
 pub type Segment = u64;
@@ -34,7 +35,8 @@ pub struct Played {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heard {
     pub segment: Segment,
-    /// Milliseconds put on RTP, rounded down, never above `received_ms`.
+    /// Milliseconds put on RTP, with what was skipped between them ([`Playout::skipped_samples`]): the place in the segment. Rounded down, never
+    /// above `received_ms`.
     pub heard_ms: u32,
     pub received_ms: u32,
 }
@@ -49,6 +51,8 @@ const MAX_WAIT_MS: usize = 500;
 const SPARE_CAPACITY: usize = 64_000;
 /// Longest frame: 60 ms.
 const MAX_FRAME_MS: usize = 60;
+/// What may wait of audio that comes in real time: the jitter of the service and of our own tick.
+const KEPT_MS: usize = 40;
 /// Buffers kept for reuse: the playing segment's and the next one's.
 const MAX_SPARE: usize = 2;
 
@@ -67,13 +71,15 @@ struct Entry {
     state: State,
     received: usize,
     sent: usize,
+    /// Taken out of what waited, as it only kept the rest waiting: neither sent nor waiting.
+    skipped: usize,
     queued: VecDeque<i16>,
 }
 
 impl Entry {
     fn heard(&self, rate: Rate) -> Heard {
         let ms = |samples: usize| (samples / rate.per_ms()) as u32;
-        Heard { segment: self.segment, heard_ms: ms(self.sent), received_ms: ms(self.received) }
+        Heard { segment: self.segment, heard_ms: ms(self.sent + self.skipped), received_ms: ms(self.received) }
     }
 }
 
@@ -101,6 +107,8 @@ pub struct Playout {
     /// Silence given while the segment in front was open and empty and another one had audio.
     waited: usize,
     last: LastFrame,
+    standing: Standing,
+    skipped: u64,
     spare: Vec<VecDeque<i16>>,
 }
 
@@ -115,6 +123,8 @@ impl Playout {
             refused: 0,
             waited: 0,
             last: LastFrame { samples: Vec::with_capacity(rate.samples(MAX_FRAME_MS)), ..LastFrame::default() },
+            standing: Standing::new(rate, KEPT_MS),
+            skipped: 0,
             spare: Vec::with_capacity(MAX_SPARE),
         }
     }
@@ -129,8 +139,8 @@ impl Playout {
         // The end of the last frame before what follows it, so that the filter does not begin with a step.
         let mut before = Some(std::mem::take(&mut self.last.samples));
         for entry in &mut self.ledger {
-            let (waits, unsent) = (entry.queued.len(), entry.received - entry.sent);
-            entry.sent = scaled(entry.sent);
+            let (waits, unsent) = (entry.queued.len(), entry.received - entry.sent - entry.skipped);
+            (entry.sent, entry.skipped) = (scaled(entry.sent), scaled(entry.skipped));
             if waits > 0 {
                 let mut samples = before.take().unwrap_or_default();
                 let lead = scaled(samples.len());
@@ -140,10 +150,11 @@ impl Playout {
                 entry.queued.extend(converted.get(lead..).unwrap_or_default());
             }
             // Flushed before it was sent: never queued any more, but received.
-            entry.received = entry.sent + if waits > 0 { entry.queued.len() } else { scaled(unsent) };
+            entry.received = entry.sent + entry.skipped + if waits > 0 { entry.queued.len() } else { scaled(unsent) };
         }
         self.queued = self.ledger.iter().map(|entry| entry.queued.len()).sum();
         self.waited = scaled(self.waited);
+        self.standing = Standing::new(rate, KEPT_MS);
         self.last = LastFrame { samples: Vec::with_capacity(rate.samples(MAX_FRAME_MS)), ..LastFrame::default() };
         self.rate = rate;
     }
@@ -160,6 +171,7 @@ impl Playout {
             _ => 0,
         };
         self.queued += taken;
+        self.standing.pushed(taken);
         self.refused += (samples.len() - taken) as u64;
         taken
     }
@@ -191,6 +203,7 @@ impl Playout {
         self.last.samples.clear();
         self.last.pieces = [None, None];
         self.last.waited = self.waited;
+        self.trim();
         loop {
             let pieces_full = self.last.pieces[1].is_some();
             let Some(entry) = self.front() else { break };
@@ -227,6 +240,7 @@ impl Playout {
         if played.samples > 0 {
             self.waited = 0;
         }
+        self.standing.played(frame.len(), played.samples, self.queued);
         self.count_wait(frame.len() - played.samples);
         played.finished = self.finished.pop_front();
         self.last.finished = played.finished;
@@ -279,6 +293,7 @@ impl Playout {
         }
         self.queued = 0;
         self.waited = 0;
+        self.standing.reset();
         self.last = LastFrame { samples: std::mem::take(&mut self.last.samples), ..LastFrame::default() };
         self.last.samples.clear();
         cut
@@ -301,6 +316,21 @@ impl Playout {
         self.refused
     }
 
+    /// Samples that were taken out of the queue, because they only kept what was behind them waiting: silence, and single pitch periods.
+    pub fn skipped_samples(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Audio that comes in real time (an echo, a service that streams) does not keep the delay that a stall has left it.
+    fn trim(&mut self) {
+        let Some(position) = self.order.front().and_then(|segment| self.position(*segment)) else { return };
+        let Some(entry) = self.ledger.get_mut(position) else { return };
+        let taken = self.standing.trim(&mut entry.queued);
+        entry.skipped += taken;
+        self.queued -= taken;
+        self.skipped += taken as u64;
+    }
+
     fn position(&self, segment: Segment) -> Option<usize> {
         self.ledger.iter().rposition(|entry| entry.segment == segment)
     }
@@ -320,7 +350,7 @@ impl Playout {
                     self.ledger.remove(oldest);
                 }
                 let queued = self.spare.pop().unwrap_or_default();
-                self.ledger.push_back(Entry { segment, state: State::Open, received: 0, sent: 0, queued });
+                self.ledger.push_back(Entry { segment, state: State::Open, received: 0, sent: 0, skipped: 0, queued });
                 self.order.push_back(segment);
                 self.ledger.len() - 1
             }

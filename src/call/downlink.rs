@@ -9,6 +9,7 @@ use super::relay::Relay;
 use super::uplink::session_rate;
 use crate::audio::codec::Encoder;
 use crate::audio::g711::Law;
+use crate::audio::level::{Level, LevelParams};
 use crate::audio::line::ToLine;
 use crate::audio::pcm::TELEPHONE_HZ;
 use crate::audio::playout::{Heard, Played, Playout};
@@ -38,6 +39,7 @@ pub(super) enum Frame {
 pub(super) struct Downlink {
     sender: Sender,
     playout: Playout,
+    level: Level,
     to_line: ToLine,
     format: AudioFormat,
     encoder: Encoder,
@@ -66,6 +68,7 @@ impl Downlink {
         let mut downlink = Downlink {
             sender,
             playout: Playout::new(media.codec.rate()),
+            level: Level::new(LevelParams::default()),
             to_line: ToLine::new(session_rate(format), media.codec.rate()),
             format,
             encoder: Encoder::new(media.codec),
@@ -103,6 +106,11 @@ impl Downlink {
         self.ptime_ms = media.ptime_ms.clamp(10, 60);
         self.sends = media.direction.sends();
         self.sender.set_format(media.codec, media.send_payload_type, media.dtmf_send, self.ptime_ms);
+    }
+
+    /// How loud the agent is, and its silence.
+    pub fn set_level(&mut self, params: LevelParams) {
+        self.level = Level::new(params);
     }
 
     /// Frames flow from now on.
@@ -254,8 +262,9 @@ impl Downlink {
             return Played::default();
         }
         let played = self.playout.next_frame(&mut self.frame);
-        if let (0, Some(tone)) = (played.samples, &mut self.tone) {
-            tone.fill(&mut self.frame);
+        match &mut self.tone {
+            Some(tone) if played.samples == 0 => tone.fill(&mut self.frame),
+            _ => self.level.apply(self.encoder.rate(), &mut self.frame, played.samples),
         }
         self.payload.clear();
         self.encoder.encode(&self.frame, &mut self.payload);
@@ -362,6 +371,20 @@ mod tests {
             downlink.align(at(expected + 3));
             assert_eq!(downlink.timeout(), Some(at(expected + 20)));
         }
+    }
+
+    /// The agent's words get their gain, the silence after them its noise; the ledger counts the words alone.
+    #[test]
+    fn level_and_noise() {
+        let mut downlink = downlink();
+        downlink.set_level(LevelParams { volume_db: 6.0, comfort_noise: Some(55) });
+        downlink.push_clip(1, &[2_000; 1_600]);
+        let mut heard = Vec::new();
+        Law::Mu.decode(&play(&mut downlink), &mut heard);
+        assert!(heard[..1_600].iter().all(|sample| (3_800..4_200).contains(sample)), "{:?}", &heard[..5]);
+        assert!(heard[1_600..].iter().any(|sample| sample.unsigned_abs() > 40));
+        assert!(heard[1_600..].iter().all(|sample| sample.unsigned_abs() < 200));
+        assert_eq!(downlink.heard(1).map(|heard| (heard.heard_ms, heard.received_ms)), Some((200, 200)));
     }
 
     /// RTP-03: a missed deadline is skipped, not caught up; without a target nothing is taken from the queue.

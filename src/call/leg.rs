@@ -154,6 +154,7 @@ impl Call {
             Some(Ok(params)) => {
                 let seed = self.seed.wrapping_add(0x1e6);
                 let mut media = Media::new(params, &self.policy, leg.source, self.format, seed);
+                media.downlink.set_level(self.plan.level);
                 media.start(now, self.wall_clock);
                 let mut limits = LimitClock::new(now, &self.plan.limits);
                 limits.set_receiving(now, media.hears_caller());

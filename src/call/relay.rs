@@ -1,12 +1,13 @@
 //! Audio of one leg on its way to the other: a small jitter buffer between a receiver and an absolute packet clock.
 //!
 //! In: payloads in order, with what the network lost before them. Out: frames of any length at the other line's rate, always whole.
-//! The two ends' clocks drift: what is too much is dropped, what is missing is concealed (which fades to silence within 60 ms).
+//! The two ends' clocks drift, and stalls heap up: delay that stays is taken out of pauses (`audio::standing`), what is far too much is dropped, what is missing is concealed (which fades to silence within 60 ms).
 
 use crate::audio::codec::Decoder;
 use crate::audio::conceal::Concealer;
 use crate::audio::line::{FromLine, ToLine};
 use crate::audio::pcm::Rate;
+use crate::audio::standing::Standing;
 use crate::codec::{Codec, TICKS_PER_MS};
 use std::collections::VecDeque;
 
@@ -29,6 +30,7 @@ pub(super) struct Relay {
     /// Frames were concealed since the last payload: its loss is filled already.
     starved: bool,
     concealer: Concealer,
+    standing: Standing,
     samples: Vec<i16>,
     wide: Vec<i16>,
 }
@@ -44,6 +46,7 @@ impl Relay {
             playing: false,
             starved: false,
             concealer: Concealer::new(rate),
+            standing: Standing::new(rate, START_MS),
             samples: Vec::with_capacity(rate.samples(MOST_MS)),
             wide: Vec::new(),
         }
@@ -55,6 +58,7 @@ impl Relay {
             (self.rate, self.convert, self.playing) = (rate, None, false);
             self.queue.clear();
             self.concealer.set_rate(rate);
+            self.standing = Standing::new(rate, START_MS);
         }
     }
 
@@ -70,6 +74,7 @@ impl Relay {
         self.decode(codec, payload);
         self.concealer.good(&mut self.samples);
         self.queue.extend(&self.samples);
+        self.standing.pushed(self.samples.len());
         if self.queue.len() > self.rate.samples(MOST_MS) {
             let excess = self.queue.len() - self.rate.samples(START_MS);
             self.queue.drain(..excess);
@@ -98,10 +103,14 @@ impl Relay {
     /// The next frame.
     pub fn fill(&mut self, frame: &mut [i16]) {
         self.playing |= self.queue.len() >= self.rate.samples(START_MS).max(frame.len());
+        if self.playing {
+            self.standing.trim(&mut self.queue);
+        }
         let ready = if self.playing { frame.len().min(self.queue.len()) } else { 0 };
         for (to, from) in frame.iter_mut().zip(self.queue.drain(..ready)) {
             *to = from;
         }
+        self.standing.played(frame.len(), ready, self.queue.len());
         let Some(rest) = frame.get_mut(ready..).filter(|rest| !rest.is_empty()) else { return };
         (self.playing, self.starved) = (false, true);
         self.samples.clear();
@@ -166,5 +175,29 @@ mod tests {
         assert!((1..=7).contains(&played), "{played} frames");
         (0..5).for_each(|_| relay.fill(&mut frame));
         assert_eq!(frame, [0; 160]);
+    }
+
+    /// After a stall of the network 120 ms wait, and the voice has no pause: within seconds it is 40 again.
+    #[test]
+    fn a_delay_does_not_stay() {
+        let mut relay = Relay::new(Rate::Hz8000);
+        let mut frame = [0; 160];
+        let mut n = 0u32;
+        let mut packet = || {
+            let voice = (0..160).map(|_| {
+                n += 1;
+                ((f64::from(n) / 8_000.0 * 200.0 * std::f64::consts::TAU).sin() * 9_000.0) as i16
+            });
+            let (samples, mut payload): (Vec<i16>, Vec<u8>) = (voice.collect(), Vec::new());
+            Law::Mu.encode(&samples, &mut payload);
+            payload
+        };
+        (0..6).for_each(|_| relay.push(Codec::Pcmu, &packet(), 0));
+        for _ in 0..500 {
+            relay.push(Codec::Pcmu, &packet(), 0);
+            relay.fill(&mut frame);
+            assert!(frame.iter().any(|sample| sample.unsigned_abs() > 8_000), "a hole");
+        }
+        assert!(relay.queue.len() <= Rate::Hz8000.samples(START_MS + 15), "{} ms", relay.queue.len() / 8);
     }
 }

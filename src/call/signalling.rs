@@ -200,7 +200,9 @@ impl Call {
         match &mut self.media {
             Some(media) => media.apply(now, params),
             None => {
-                self.media = Some(Media::new(params, &self.policy, self.source.ip(), self.format, self.seed));
+                let mut media = Media::new(params, &self.policy, self.source.ip(), self.format, self.seed);
+                media.downlink.set_level(self.plan.level);
+                self.media = Some(media);
             }
         }
         let receiving = self.media.as_ref().is_some_and(Media::hears_caller);

@@ -211,6 +211,9 @@ fn call(out: &mut String, plan: &Dialplan) -> std::fmt::Result {
     writeln!(out, "  voice          {}", plan.voice.as_deref().unwrap_or("the service's default"))?;
     writeln!(out, "  turns          {turns}")?;
     writeln!(out, "  audio          {audio}")?;
+    let noise =
+        plan.level.comfort_noise.map_or("digital silence".to_owned(), |level| format!("noise at -{level} dBov"));
+    writeln!(out, "  agent's audio  {:+} dB, {noise} between its words", plan.level.volume_db)?;
     writeln!(
         out,
         "  transcription  {transcription}; transcripts kept: {}",

@@ -10,6 +10,7 @@ use super::ConfigError;
 use super::document::{At, Table};
 use super::fields::Problems;
 use super::secret::SecretRef;
+use crate::audio::level::LevelParams;
 use crate::realtime::{AudioFormat, Greeting, Transcription, TurnDetection};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct Dialplan {
     pub speed: Option<f32>,
     pub max_output_tokens: Option<u32>,
     pub audio: AudioChoice,
+    /// How loud the agent is for the caller, and its silence.
+    pub level: LevelParams,
     pub answer: AnswerPolicy,
     pub tools: Vec<Tool>,
     pub limits: Limits,

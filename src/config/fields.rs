@@ -350,6 +350,11 @@ impl<'p> Fields<'p> {
         pairs
     }
 
+    /// Whether the field is there as text.
+    pub fn is_text(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|entry| matches!(entry.node.value, Value::Text(_)))
+    }
+
     /// Text or table, for fields that take either; the other kinds are refused with `expected`.
     pub fn text_or_table(&mut self, key: &'static str, expected: &str) -> Option<TextOrTable<'p>> {
         let found = self.take(key)?;

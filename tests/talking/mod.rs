@@ -112,6 +112,7 @@ fn plan() -> Dialplan {
         speed: None,
         max_output_tokens: None,
         audio: AudioChoice::Pcm16,
+        level: Default::default(),
         answer: AnswerPolicy::AtOnce,
         tools: Vec::new(),
         limits: Limits {

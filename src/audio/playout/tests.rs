@@ -349,3 +349,49 @@ fn another_rate_keeps_the_ledger_and_the_queue() {
         assert_eq!(playout.heard(2), Some(heard(2, 400, 400)));
     }
 }
+
+/// RTP-03: a service that speaks in real time, without a pause, and has fallen 200 ms behind by a stall: the delay goes, no sample is counted
+/// twice, and what was skipped is counted apart.
+#[test]
+fn a_standing_delay_goes_and_the_ledger_stays_exact() {
+    let mut playout = Playout::new(Rate::Hz8000);
+    let voice: Vec<i16> = (0..160_000)
+        .map(|n| ((f64::from(n) / 8_000.0 * 200.0 * std::f64::consts::TAU).sin() * 9_000.0) as i16)
+        .collect();
+    let mut pieces = voice.chunks(FRAME_8K);
+    for piece in pieces.by_ref().take(10) {
+        playout.push(1, piece);
+    }
+    let mut sent = 0;
+    for piece in pieces {
+        playout.push(1, piece);
+        sent += frame(&mut playout).0.samples;
+    }
+    assert!((40..=60).contains(&playout.queued_ms()), "{} ms wait", playout.queued_ms());
+    let skipped = playout.skipped_samples() as usize;
+    assert_eq!(sent + skipped + playout.queued, voice.len());
+    assert_eq!(playout.heard(1), Some(heard(1, ((sent + skipped) / 8) as u32, 20_000)));
+    playout.end(1);
+    while !playout.is_idle() {
+        frame(&mut playout);
+    }
+    assert_eq!(playout.heard(1), Some(heard(1, 20_000, 20_000)));
+}
+
+/// Agent speech that comes faster than it plays is never shortened, nor are its pauses.
+#[test]
+fn a_reply_in_advance_is_played_whole() {
+    let mut playout = Playout::new(Rate::Hz8000);
+    let speech = crate::audio::tone::voice(10_000, 3);
+    for (n, delta) in speech.chunks(1_600).enumerate() {
+        playout.push(1, delta);
+        if n % 2 == 0 {
+            frame(&mut playout);
+        }
+    }
+    playout.end(1);
+    while !playout.is_idle() {
+        frame(&mut playout);
+    }
+    assert_eq!((playout.skipped_samples(), playout.heard(1)), (0, Some(heard(1, 10_000, 10_000))));
+}

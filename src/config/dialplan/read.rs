@@ -3,6 +3,7 @@
 use super::{
     AnswerPolicy, AudioChoice, CallerField, Dialplan, Fallback, Limits, NumberPattern, OnResume, agent, tools,
 };
+use crate::audio::level::LevelParams;
 use crate::config::document::{At, Table};
 use crate::config::fields::{Fields, Found, Problems, TextOrTable};
 use crate::config::suggest;
@@ -34,7 +35,7 @@ pub fn dialplan(problems: &Problems, file: &Path, table: Table) -> Dialplan {
     let transcript = fields.flag("transcript").unwrap_or(false);
     let transcription = agent::transcription(&mut fields, language.as_deref(), transcript);
     let noise_reductions = [("near_field", "near_field"), ("far_field", "far_field")];
-    let audio = [("pcm16", AudioChoice::Pcm16), ("g711", AudioChoice::G711)];
+    let (audio, level) = audio(&mut fields);
     let answer = [("when_ready", AnswerPolicy::WhenReady), ("at_once", AnswerPolicy::AtOnce)];
     let mut plan = Dialplan {
         file: file.to_owned(),
@@ -51,7 +52,8 @@ pub fn dialplan(problems: &Problems, file: &Path, table: Table) -> Dialplan {
         temperature: fields.decimal("temperature", 0.6..=1.2),
         speed: fields.decimal("speed", 0.25..=1.5),
         max_output_tokens: fields.number("max_output_tokens", 1..=128_000),
-        audio: fields.choice("audio", &audio).map_or(AudioChoice::Pcm16, |found| found.value),
+        audio,
+        level,
         answer: fields.choice("answer", &answer).map_or(AnswerPolicy::WhenReady, |found| found.value),
         tools,
         limits: limits(fields.table("limits")),
@@ -63,6 +65,26 @@ pub fn dialplan(problems: &Problems, file: &Path, table: Table) -> Dialplan {
     };
     plan.fallback = fallback(fields.table("fallback"), &plan, file);
     plan
+}
+
+/// `audio = "g711"` is short for `[audio] format`.
+fn audio(fields: &mut Fields<'_>) -> (AudioChoice, LevelParams) {
+    const FORMATS: [(&str, AudioChoice); 2] = [("pcm16", AudioChoice::Pcm16), ("g711", AudioChoice::G711)];
+    if fields.is_text("audio") {
+        let format = fields.choice("audio", &FORMATS).map_or(AudioChoice::Pcm16, |found| found.value);
+        return (format, LevelParams::default());
+    }
+    let mut table = fields.table("audio");
+    let format = table.choice("format", &FORMATS).map_or(AudioChoice::Pcm16, |found| found.value);
+    (format, level(&mut table))
+}
+
+/// What is done to the agent's audio.
+fn level(table: &mut Fields<'_>) -> LevelParams {
+    LevelParams {
+        volume_db: table.decimal("volume_db", -20.0..=12.0).unwrap_or(0.0),
+        comfort_noise: table.number::<i8>("comfort_noise_dbov", -80..=-50).map(i8::unsigned_abs),
+    }
 }
 
 fn numbers(fields: &mut Fields<'_>, name: &str) -> Vec<NumberPattern> {
