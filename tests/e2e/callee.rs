@@ -111,8 +111,8 @@ impl Callee {
             return ("RTP/AVP", String::new());
         }
         let suite = Suite::AesCm128HmacSha1_80;
-        let lines = invite.lines().filter_map(|line| line.strip_prefix("a=crypto:"));
-        let line = lines.filter(|line| line.contains(suite.name())).last().expect("the suite is offered");
+        let mut lines = invite.lines().filter_map(|line| line.strip_prefix("a=crypto:"));
+        let line = lines.find(|line| line.contains(suite.name())).expect("the suite is offered");
         let (what, theirs) = line.split_once(" inline:").expect("a key");
         let theirs = STANDARD.decode_to_vec(theirs).expect("base64");
         let [send, receive] = [&KEY[..], &theirs].map(|key| MasterKey::new(suite, key).expect("its length"));

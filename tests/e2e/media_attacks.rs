@@ -172,7 +172,7 @@ async fn bleed(policy: SourcePolicy, secure: bool, range: (u16, u16), behind_nat
     assert!(sent > PER_SECOND, "{sent}");
     assert_eq!(received, 0, "{policy:?}");
     for heard in heard {
-        assert!(heard.packets > 100 && heard.loudest < SILENCE, "{policy:?}: {heard:?}");
+        assert!(heard.packets > 50 && heard.loudest < SILENCE, "{policy:?}: {heard:?}");
     }
     for caller in &mut callers {
         assert_eq!(caller.bye().await, 200);
@@ -242,7 +242,7 @@ async fn injected_audio_and_digits() {
     let (sent, received) = attacker.stop();
     println!("{sent} and {forged} injected, {received} came back, {heard} heard, loudest {loudest:.0}");
     assert_eq!(received, 0);
-    assert!(heard > 100 && loudest < SILENCE, "{heard} packets, loudest {loudest}");
+    assert!(heard > 50 && loudest < SILENCE, "{heard} packets, loudest {loudest}");
     caller.send_event(7).await;
     // The caller is still heard: its own voice comes back.
     let mut back = 0f64;
