@@ -142,27 +142,26 @@ fn telephones(python: &Path, condition: Condition, seed: u64) -> Scores {
     let dir = dir.path();
     write(dir, "said.wav", &speech.caller);
     write(dir, "answer.wav", &speech.agent);
+    // Two processes: in one, both telephones would have the same clock, which makes a jitter buffer's work easy.
     let port = free_port();
-    let relay = Relay::start(([127, 0, 0, 1], port).into(), condition.network, seed);
-    let (through, port) = (relay.sip.to_string(), port.to_string());
-    let args = [
-        "--through",
-        &through,
+    let mut callee = Command::new(python);
+    let seconds = (speech.seconds.parse::<f32>().expect("a number") + 2.0).to_string();
+    callee.current_dir(dir).arg(here("peers/pjsip_quality.py")).args([
         "--port",
-        &port,
-        "--play",
-        "said.wav",
-        "--record",
-        "heard.wav",
+        &port.to_string(),
         "--seconds",
-        &speech.seconds,
-    ];
-    let report = pjsip(
-        python,
-        dir,
-        condition,
-        &[&args[..], &["--answer-play", "answer.wav", "--answer-record", "far.wav"]].concat(),
-    );
+        &seconds,
+    ]);
+    callee.args(["--play", "answer.wav", "--record", "far.wav"]).args(condition.dtx.then_some("--dtx"));
+    let callee =
+        std::thread::Builder::new().spawn(move || run(&mut callee, Duration::from_secs(60))).expect("a thread");
+    // SIP repeats what comes too early for the callee.
+    let relay = Relay::start(([127, 0, 0, 1], port).into(), condition.network, seed);
+    let uri = format!("sip:callee@{}", relay.sip);
+    let args = ["--uri", &uri, "--play", "said.wav", "--record", "heard.wav", "--seconds", &speech.seconds];
+    let report = pjsip(python, dir, condition, &args);
+    let (_, answered) = callee.join().expect("the callee");
+    assert!(dir.join("far.wav").exists(), "the callee recorded nothing: {answered}");
     println!("telephones, {}, seed {seed}: {report} {:?}", condition.name, relay.counts());
     scores(python, dir, &speech, &dir.join("far.wav"), &dir.join("heard.wav"))
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Plays and records a call with PJSIP as it comes out of the box: adaptive jitter buffer, concealment.
 
-As a caller of URI; or, without URI, as caller and callee in one process, with whatever lies at --through between them. Each side plays one
-WAV file from the moment its media is there and records what it hears. Prints one JSON object. Everything stays on loopback.
+As a caller of URI; or, without URI, as a callee that waits at --port. It plays one WAV file from the moment its media is there and records
+what it hears. Prints one JSON object. Everything stays on loopback.
 """
 import argparse
 import json
@@ -56,13 +56,10 @@ class Phone(pj.Account):
 
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument("--uri", help="call this, instead of the second phone")
-    p.add_argument("--through", help="where the second phone is dialled: HOST:PORT of a relay")
-    p.add_argument("--port", type=int, default=0, help="SIP port of the second phone")
+    p.add_argument("--uri", help="call this")
+    p.add_argument("--port", type=int, default=0, help="SIP port")
     p.add_argument("--play", required=True)
     p.add_argument("--record", required=True)
-    p.add_argument("--answer-play", help="what the second phone says")
-    p.add_argument("--answer-record", help="what the second phone hears")
     p.add_argument("--seconds", type=float, required=True)
     p.add_argument("--dtx", action="store_true", help="send nothing while nobody speaks")
     args = p.parse_args()
@@ -86,14 +83,16 @@ def main():
     param.setting.vad, param.setting.plc = args.dtx, True
     endpoint.codecSetParam("PCMU/8000/1", param)
 
-    caller = Phone(endpoint, "caller", args.play, args.record)
-    callee = None
-    if not args.uri:
-        callee = Phone(endpoint, "callee", args.answer_play, args.answer_record, args.port)
-    call = Leg(caller)
-    call.makeCall(args.uri or f"sip:callee@{args.through}", pj.CallOpParam(True))
-
+    phone = Phone(endpoint, "phone", args.play, args.record, args.port)
     result, began = {"trouble": None}, time.monotonic()
+    if args.uri:
+        call = Leg(phone)
+        call.makeCall(args.uri, pj.CallOpParam(True))
+    else:
+        print("waits", flush=True)
+        while not phone.incoming and time.monotonic() - began < 20:
+            endpoint.libHandleEvents(10)
+        call = phone.incoming[0]
     while not call.ended:
         endpoint.libHandleEvents(10)
         now = time.monotonic()
@@ -107,10 +106,9 @@ def main():
             result["tx_packets"] = stat.rtcp.txStat.pkt
             result["jb_lost"], result["jb_discard"], result["jb_max_delay_ms"] = stat.jbuf.lost, stat.jbuf.discard, stat.jbuf.maxDelayMsec
             break
-    if call.ended:
+    if call.ended and args.uri:
         result["trouble"] = "the peer hung up"
-    for leg in [call] + (callee.incoming if callee else []):
-        leg.player = leg.recorder = None
+    call.player = call.recorder = None
     endpoint.hangupAllCalls()
     # Files are closed by the clock of the media, a little later.
     end = time.monotonic() + 0.7
