@@ -6,6 +6,8 @@
 pub mod codec;
 pub mod comfort;
 pub mod conceal;
+pub mod dtmf_detect;
+pub mod dtmf_send;
 pub mod front;
 pub mod g711;
 pub mod g722;

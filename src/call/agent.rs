@@ -212,12 +212,15 @@ impl Call {
     /// A key: stops the agent as speech does (DTM-07).
     pub(super) fn pressed(&mut self, now: Instant, way: Way, key: char) {
         self.clocks.stir();
-        if self.is_ended() || !self.digits.press(now, way, key) {
+        if self.is_ended() || !self.digits.count_key(now, way, key) {
             return;
         }
         self.silence.heard();
         self.note(CallEvent::Digit);
         self.barge_in(now);
+        if !self.collect_key(now, key) {
+            self.digits.enter(key);
+        }
     }
 
     /// Whether an entry would reach the model now.
@@ -280,7 +283,7 @@ impl Call {
 
     /// Whether the agent, and not the caller, is at work.
     pub(super) fn agent_busy(&self, now: Instant) -> bool {
-        !self.is_drained() || self.response_active || self.tools.is_running() || self.turns.is_awaited(now)
+        !self.is_drained() || self.response_active || self.tools.is_busy() || self.turns.is_awaited(now)
     }
 
     pub(super) fn silence_clock(&mut self, now: Instant) {

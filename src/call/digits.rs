@@ -3,12 +3,15 @@
 //! In: RFC 4733 events and INFO bodies. Out: the digits in one go, after `#` or a pause. Never logged, only counted.
 
 use crate::observe::pii::Pii;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// A pause that ends an entry.
 const GAP: Duration = Duration::from_millis(1_200);
-/// The same key by both ways within this is one key (DTM-04).
-const SAME_KEY: Duration = Duration::from_millis(500);
+/// The same key by another way within this is one key (DTM-04).
+const SAME_KEY: Duration = Duration::from_millis(800);
+/// Keys remembered against their other ways: nobody presses more within that time.
+const REMEMBERED: usize = 16;
 /// Digits that wait; a longer entry is sent in parts.
 const MOST: usize = 64;
 const KEYS: &[u8; 16] = b"0123456789*#ABCD";
@@ -18,13 +21,18 @@ const KEYS: &[u8; 16] = b"0123456789*#ABCD";
 pub(super) enum Way {
     Rtp,
     Info,
+    /// A tone in the audio.
+    Tone,
 }
 
 /// See the module's map.
 #[derive(Debug, Default)]
 pub(super) struct Digits {
     entry: Pii<String>,
-    last: Option<(Instant, Way, Pii<char>)>,
+    /// When the last key was pressed.
+    last: Option<Instant>,
+    /// Keys that counted, and the ways they came by since: each way brings a key once.
+    known: VecDeque<(Instant, Pii<char>, [bool; 3])>,
     count: u32,
 }
 
@@ -60,21 +68,46 @@ pub(super) fn key_of_info(content_type: &str, body: &[u8]) -> Option<char> {
 }
 
 impl Digits {
-    /// `false`: the other way of a key that was counted.
+    /// A key that goes into the entry. `false`: another way of a key that was counted.
     pub fn press(&mut self, now: Instant, way: Way, key: char) -> bool {
-        if let Some((at, other, Pii(last))) = self.last
-            && other != way
-            && last == key
-            && now.saturating_duration_since(at) < SAME_KEY
-        {
+        let new = self.count_key(now, way, key);
+        if new {
+            self.enter(key);
+        }
+        new
+    }
+
+    /// The same of a key that goes elsewhere.
+    pub fn count_key(&mut self, now: Instant, way: Way, key: char) -> bool {
+        while self.known.front().is_some_and(|(at, ..)| now.saturating_duration_since(*at) >= SAME_KEY) {
+            self.known.pop_front();
+        }
+        // Keys may cross: that of the slower way belongs to the oldest it has not brought yet.
+        let slot = way as usize;
+        if let Some((_, _, ways)) = self.known.iter_mut().find(|(_, known, ways)| known.0 == key && !ways[slot]) {
+            ways[slot] = true;
             return false;
         }
-        self.last = Some((now, way, Pii(key)));
+        if self.known.len() == REMEMBERED {
+            self.known.pop_front();
+        }
+        let mut ways = [false; 3];
+        ways[slot] = true;
+        self.known.push_back((now, Pii(key), ways));
+        self.last = Some(now);
         self.count += 1;
+        true
+    }
+
+    pub fn enter(&mut self, key: char) {
         if self.entry.0.len() < MOST {
             self.entry.0.push(key);
         }
-        true
+    }
+
+    /// What was pressed and not told yet.
+    pub fn take_pending(&mut self) -> Pii<String> {
+        std::mem::take(&mut self.entry)
     }
 
     /// The entry, when it is complete.
@@ -84,8 +117,8 @@ impl Digits {
     }
 
     pub fn timeout(&self) -> Option<Instant> {
-        let (at, ..) = self.last.as_ref()?;
-        (!self.entry.0.is_empty()).then(|| *at + GAP)
+        let at = self.last?;
+        (!self.entry.0.is_empty()).then(|| at + GAP)
     }
 
     /// Digits received in the call.
@@ -128,6 +161,19 @@ mod tests {
         assert_eq!(digits.count(), 2);
     }
 
+    /// DTM-04: the slower way may be keys behind, and a third way counts as little.
+    #[test]
+    fn ways_may_cross() {
+        let start = clock::now();
+        let mut digits = Digits::default();
+        let mut press = |ms, way, key| digits.press(start + Duration::from_millis(ms), way, key);
+        assert!(press(0, Way::Rtp, '1') && press(160, Way::Rtp, '1') && press(320, Way::Rtp, '2'));
+        assert!(!press(340, Way::Info, '1') && !press(500, Way::Info, '1') && !press(660, Way::Info, '2'));
+        assert!(!press(80, Way::Tone, '1') && !press(240, Way::Tone, '1') && !press(400, Way::Tone, '2'));
+        assert!(press(700, Way::Info, '2'), "a fourth key");
+        assert_eq!(digits.count(), 4);
+    }
+
     /// DTM-04: both INFO bodies, and nothing else.
     #[test]
     fn info_bodies() {
@@ -146,7 +192,8 @@ mod tests {
     fn digits_do_not_print() {
         let mut digits = Digits::default();
         digits.press(clock::now(), Way::Rtp, '8');
-        let shown = format!("{:?} {:?}", digits.entry, digits.last.as_ref().map(|l| &l.2));
+        let shown = format!("{digits:?}").replace(&format!("{:?}", digits.last), "");
+        let shown = shown.replace(&format!("{:?}", digits.known.front().map(|k| k.0)), "");
         assert!(!shown.contains('8'), "{shown}");
     }
 }

@@ -8,10 +8,11 @@ use super::filler::Tone;
 use super::relay::Relay;
 use super::uplink::session_rate;
 use crate::audio::codec::Encoder;
+use crate::audio::dtmf_send::DtmfTones;
 use crate::audio::g711::Law;
 use crate::audio::level::{Level, LevelParams};
 use crate::audio::line::ToLine;
-use crate::audio::pcm::TELEPHONE_HZ;
+use crate::audio::pcm::{Rate, TELEPHONE_HZ};
 use crate::audio::playout::{Heard, Played, Playout};
 use crate::audio::resample;
 use crate::codec::Codec;
@@ -53,6 +54,8 @@ pub(super) struct Downlink {
     current: Option<u64>,
     half: Option<u8>,
     tone: Option<Tone>,
+    /// Keys that go out as tones.
+    keys: DtmfTones,
     /// Frames come from the other leg.
     relay: Option<Box<Relay>>,
     last_speech: Option<Instant>,
@@ -80,6 +83,7 @@ impl Downlink {
             current: None,
             half: None,
             tone: None,
+            keys: DtmfTones::default(),
             relay: None,
             last_speech: None,
             session: Vec::new(),
@@ -163,8 +167,16 @@ impl Downlink {
     pub fn send_digits(&mut self, digits: &str) -> bool {
         self.sends && self.sender.send_digits(digits)
     }
+    /// Keys as tones in the audio.
+    pub fn send_tones(&mut self, keys: &str) -> bool {
+        self.sends && self.keys.send(keys)
+    }
     pub fn is_sending_digits(&self) -> bool {
-        self.sender.is_sending_digits()
+        self.sender.is_sending_digits() || self.keys.is_sending()
+    }
+    /// The samples of the packet that was just written, before they were encoded; none of an event.
+    pub fn sent(&self) -> (Rate, &[i16]) {
+        (self.encoder.rate(), &self.frame)
     }
     /// Soft tone in place of silence, or none.
     pub fn set_tone(&mut self, on: bool) {
@@ -234,6 +246,7 @@ impl Downlink {
     pub fn poll(&mut self, now: Instant, has_target: bool, out: &mut Vec<u8>) -> Frame {
         if self.repeats_due {
             if has_target && self.sender.extra(out) {
+                self.frame.clear();
                 return Frame::Packet(Played::default());
             }
             self.repeats_due = false;
@@ -261,6 +274,13 @@ impl Downlink {
             self.repeats_due = !self.sender.frame(&self.payload, out);
             return Played::default();
         }
+        if self.keys.fill(self.encoder.rate(), &mut self.frame) {
+            // What the agent says waits.
+            self.payload.clear();
+            self.encoder.encode(&self.frame, &mut self.payload);
+            self.repeats_due = !self.sender.frame(&self.payload, out);
+            return Played::default();
+        }
         let played = self.playout.next_frame(&mut self.frame);
         match &mut self.tone {
             Some(tone) if played.samples == 0 => tone.fill(&mut self.frame),
@@ -271,6 +291,7 @@ impl Downlink {
         if !self.sender.frame(&self.payload, out) {
             self.playout.unsend();
             self.repeats_due = true;
+            self.frame.clear();
             return Played::default();
         }
         if played.samples > 0 {

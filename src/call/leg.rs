@@ -13,6 +13,7 @@ use crate::sip::headers::{Name, Reason};
 use crate::sip::offer_answer::{MediaParams, Negotiation};
 use crate::sip::uri::Uri;
 use crate::sip::user_agent::{NewInvite, SessionEnd, SessionId, UaCommand, UaEvent};
+use crate::trunk::DtmfWay;
 use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -155,6 +156,7 @@ impl Call {
                 let seed = self.seed.wrapping_add(0x1e6);
                 let mut media = Media::new(params, &self.policy, leg.source, self.format, seed);
                 media.downlink.set_level(self.plan.level);
+                media.set_up(self.plan.front, DtmfWay::Auto);
                 media.start(now, self.wall_clock);
                 let mut limits = LimitClock::new(now, &self.plan.limits);
                 limits.set_receiving(now, media.hears_caller());

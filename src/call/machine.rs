@@ -300,8 +300,12 @@ impl Call {
             }
         }
         uplink.tick(now, &mut append);
+        let tones: Vec<char> = uplink.take_keys().collect();
         for key in keys {
             self.pressed(now, super::digits::Way::Rtp, key);
+        }
+        for key in tones {
+            self.pressed(now, super::digits::Way::Tone, key);
         }
     }
 

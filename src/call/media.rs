@@ -3,6 +3,7 @@
 use super::MediaPolicy;
 use super::downlink::Downlink;
 use super::uplink::Uplink;
+use crate::audio::front::FrontParams;
 use crate::codec::{Codec, TICKS_PER_MS};
 use crate::realtime::AudioFormat;
 use crate::rtp::e_model;
@@ -12,6 +13,7 @@ use crate::rtp::rtcp::WallClock;
 use crate::rtp::sender::Sender;
 use crate::rtp::session::{Port, RtpSession, SessionParams};
 use crate::sip::offer_answer::MediaParams;
+use crate::trunk::DtmfWay;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -30,6 +32,7 @@ pub(super) struct Media {
     seed: u64,
     /// The session is to hear silence, whatever comes.
     deaf: bool,
+    dtmf: DtmfWay,
     target: Option<SocketAddr>,
     /// Strangers that were told of.
     strangers: usize,
@@ -49,6 +52,7 @@ impl Media {
             signalling,
             seed: scramble(seed.wrapping_add(2)),
             deaf: false,
+            dtmf: DtmfWay::Rfc4733,
             target: None,
             strangers: 0,
             params,
@@ -62,7 +66,27 @@ impl Media {
         self.rtp.set_params(now, session_params(&params, &self.policy, self.signalling));
         self.downlink.set_media(&params);
         self.params = params;
+        self.listen_for_keys();
         self.uplink.set_muted(self.deaf || !self.hears_caller());
+    }
+
+    /// What is done to the caller's audio, and the way of keys.
+    pub fn set_up(&mut self, front: FrontParams, dtmf: DtmfWay) {
+        self.dtmf = dtmf;
+        self.uplink.set_front(front);
+        self.listen_for_keys();
+    }
+
+    fn listen_for_keys(&mut self) {
+        let events = self.params.dtmf_receive.is_some();
+        let listen = self.dtmf == DtmfWay::Inband || (self.dtmf == DtmfWay::Auto && !events);
+        self.uplink.listen_for_keys(listen);
+    }
+
+    /// The echo guard learns what the packet just written sounds like.
+    pub fn note_sent(&mut self, now: Instant) {
+        let (rate, frame) = self.downlink.sent();
+        self.uplink.sent(now, rate, frame);
     }
 
     /// Frames and reports flow from now on.

@@ -14,7 +14,8 @@
 //! | `downlink` | model → caller, one frame per absolute deadline, heard-ledger |
 //! | `agent` | events of the Realtime session, barge-in |
 //! | `segments`, `turn` | what is being said, what of it was heard; latencies |
-//! | `digits`, `tools`, `transfer` | keys; what the model may do |
+//! | `digits`, `keys`, `collect` | keys that come, keys that go, an entry the model asked for |
+//! | `tools`, `transfer` | what the model may do |
 //! | `leg`, `attended`, `bridge`, `relay` | a second leg: called, asked, joined with the caller here |
 //! | `moved` | the caller's side becomes another dialog (Replaces, inbound REFER) |
 //! | `caller_data` | what the model may know of the caller |
@@ -29,12 +30,14 @@ mod attended;
 mod bridge;
 mod caller_data;
 mod clocks;
+mod collect;
 mod digits;
 mod downlink;
 pub mod end;
 mod fallback;
 mod farewell;
 mod filler;
+mod keys;
 mod leg;
 mod limits;
 mod link;

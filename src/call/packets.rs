@@ -18,6 +18,7 @@ impl Call {
             Frame::None => return None,
             Frame::Skipped => {}
             Frame::Packet(played) => {
+                media.note_sent(now);
                 let ready = media.rtp.protect(&mut self.packet);
                 self.played(now, played);
                 self.advance(now);
@@ -36,6 +37,7 @@ impl Call {
             Frame::None => return None,
             Frame::Skipped => None,
             Frame::Packet(played) => {
+                media.note_sent(now);
                 let ready = media.rtp.protect(&mut self.packet);
                 self.played(now, played);
                 target.filter(|_| ready)

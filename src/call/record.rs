@@ -2,7 +2,7 @@
 
 use super::media::Media;
 use super::{CallEnd, CallParams, CallRecord};
-use crate::observe::cdr::{Cdr, MediaVerdict, RtpRecord, ToolRecord};
+use crate::observe::cdr::{Cdr, EchoRecord, MediaVerdict, RtpRecord, ToolRecord};
 use crate::observe::pii::Pii;
 use crate::sip::headers::Reason;
 use std::time::{Duration, Instant};
@@ -80,6 +80,7 @@ impl Record {
             jitter_ms: now.jitter_ms,
         };
         cdr.rtp_sent += media.downlink.packets();
+        cdr.echo = media.uplink.echo().map(EchoRecord::from).or(cdr.echo);
         cdr.quality = media.quality().after(cdr.quality);
     }
 

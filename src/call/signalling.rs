@@ -12,6 +12,7 @@ use crate::realtime::Intent;
 use crate::sip::headers::Name;
 use crate::sip::offer_answer::{MediaParams, Refusal};
 use crate::sip::user_agent::{SessionEnd, UaCommand, UaEvent};
+use crate::trunk::DtmfWay;
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
@@ -202,6 +203,8 @@ impl Call {
             None => {
                 let mut media = Media::new(params, &self.policy, self.source.ip(), self.format, self.seed);
                 media.downlink.set_level(self.plan.level);
+                let dtmf = self.trunk.as_ref().map_or(DtmfWay::Auto, |trunk| trunk.media.dtmf);
+                media.set_up(self.plan.front, dtmf);
                 self.media = Some(media);
             }
         }

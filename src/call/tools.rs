@@ -2,7 +2,9 @@
 //!
 //! Each call gets one result. One that comes twice is ignored, one after the time-out or the end is dropped.
 
+use super::collect::Collect;
 use super::end::Cause;
+use super::keys::InfoKeys;
 use super::machine::Call;
 use super::{CallEnd, CallEvent, Output};
 use crate::observe::cdr::EndedBy;
@@ -34,6 +36,10 @@ struct Running {
 #[derive(Default)]
 pub(super) struct Tools {
     running: Vec<Running>,
+    /// Keys the model waits for.
+    pub collect: Option<Collect>,
+    /// Keys on their way out by INFO.
+    pub info: InfoKeys,
     seen: VecDeque<ToolCallId>,
 }
 
@@ -41,12 +47,20 @@ impl Tools {
     pub fn is_running(&self) -> bool {
         !self.running.is_empty()
     }
+    /// The same, or the caller is entering something.
+    pub fn is_busy(&self) -> bool {
+        self.is_running() || self.collect.is_some()
+    }
     pub fn timeout(&self) -> Option<Instant> {
-        self.running.iter().map(|r| r.deadline).min()
+        let running = self.running.iter().map(|r| r.deadline).min();
+        [running, self.collect.as_ref().and_then(Collect::timeout), self.info.timeout()].into_iter().flatten().min()
     }
     /// Forgets what runs; `(name, ms)` of each.
     pub fn abandon(&mut self, now: Instant) -> Vec<(String, u64)> {
-        self.running.drain(..).map(|r| (r.name, ms(r.started, now))).collect()
+        self.info = InfoKeys::default();
+        let running = self.running.drain(..).map(|r| (r.name, r.started));
+        let collect = self.collect.take().map(Collect::into_name);
+        running.chain(collect).map(|(name, started)| (name, ms(started, now))).collect()
     }
     fn is_new(&mut self, id: ToolCallId) -> bool {
         if self.seen.contains(&id) {
@@ -102,6 +116,7 @@ impl Call {
                 self.answer_tool(now, id, name, now, false, output, false);
             }
             ToolAction::SendDtmf { digits } => self.send_digits(now, id, name, &digits),
+            ToolAction::CollectDigits(rules) => self.collect_digits(now, id, name, rules),
             ToolAction::Http(request) => {
                 let timeout = request.timeout;
                 let deadline = now + timeout + GRACE;
@@ -112,9 +127,8 @@ impl Call {
     }
 
     fn send_digits(&mut self, now: Instant, id: ToolCallId, name: String, digits: &str) {
-        let taken = self.media.as_mut().is_some_and(|m| m.downlink.send_digits(digits));
-        if !taken {
-            let output = error("the line takes no digits now");
+        if let Err(why) = self.send_keys(digits) {
+            let output = error(why);
             return self.answer_tool(now, id, name, now, false, output, false);
         }
         self.tools.running.push(Running { id, name, started: now, deadline: now + DTMF_TIMEOUT, digits: true });
@@ -130,10 +144,13 @@ impl Call {
     }
 
     pub(super) fn tool_clock(&mut self, now: Instant) {
-        if self.is_ended() || !self.tools.is_running() {
+        if self.is_ended() || !self.tools.is_busy() {
             return;
         }
-        let digits_out = self.media.as_ref().is_none_or(|m| !m.downlink.is_sending_digits());
+        self.collect_clock(now);
+        self.info_clock(now);
+        let sending = self.tools.info.is_sending();
+        let digits_out = !sending && self.media.as_ref().is_none_or(|m| !m.downlink.is_sending_digits());
         while let Some(at) = self.tools.running.iter().position(|r| r.digits && digits_out) {
             self.tool_done(now, at, true, r#"{"status":"sent"}"#.to_owned());
         }

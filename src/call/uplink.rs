@@ -13,6 +13,9 @@ mod timeline;
 use crate::audio::codec::Decoder;
 use crate::audio::comfort::ComfortNoise;
 use crate::audio::conceal::Concealer;
+use crate::audio::dtmf_detect::DtmfDetector;
+use crate::audio::front::echo::EchoPath;
+use crate::audio::front::{FrontEnd, FrontParams};
 use crate::audio::g711::Law;
 use crate::audio::line::FromLine;
 use crate::audio::pcm::Rate;
@@ -21,6 +24,9 @@ use crate::codec::{Codec, TICKS_PER_MS};
 use crate::realtime::AudioFormat;
 use std::time::{Duration, Instant};
 use timeline::{Correction, Fate, Timeline};
+
+/// Keys heard and not taken yet; a packet has one or two.
+const MOST_KEYS: usize = 16;
 
 /// Ticks of audio since the start, by fate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +66,10 @@ pub(super) struct Uplink {
     noise: ComfortNoise,
     /// -dBov, from the peer's last CN packet; it holds until the next audio.
     noise_level: Option<u8>,
+    front: FrontEnd,
+    /// Listens for keys in the audio, on lines without events.
+    detector: Option<Box<DtmfDetector>>,
+    keys: Vec<char>,
     from_line: FromLine,
     /// Samples at the line's rate.
     line: Vec<i16>,
@@ -80,12 +90,42 @@ impl Uplink {
             concealer: Concealer::new(line),
             noise: ComfortNoise::new(),
             noise_level: None,
+            front: FrontEnd::new(FrontParams::OFF, line),
+            detector: None,
+            keys: Vec::new(),
             from_line: FromLine::new(line, session_rate(format)),
             line: Vec::new(),
             session: Vec::new(),
             batch: Vec::new(),
             stats: UplinkStats::default(),
         }
+    }
+
+    /// What is done to the caller's audio.
+    pub fn set_front(&mut self, params: FrontParams) {
+        self.front = FrontEnd::new(params, self.concealer.rate());
+    }
+
+    /// Whether tones in the audio are keys.
+    pub fn listen_for_keys(&mut self, listen: bool) {
+        if self.detector.is_some() != listen {
+            self.detector = listen.then(Box::default);
+        }
+    }
+
+    /// Keys that were heard since.
+    pub fn take_keys(&mut self) -> std::vec::Drain<'_, char> {
+        self.keys.drain(..)
+    }
+
+    /// What went out on RTP at `now`.
+    pub fn sent(&mut self, now: Instant, rate: Rate, frame: &[i16]) {
+        self.front.sent(now, rate, frame);
+    }
+
+    /// The echo of the line, if it has one.
+    pub fn echo(&self) -> Option<EchoPath> {
+        self.front.echo()
     }
 
     /// The session takes audio from now on.
@@ -137,6 +177,7 @@ impl Uplink {
             return;
         }
         self.set_rate(codec.rate());
+        self.listen();
         let length = self.ticks_of_line();
         let Fate::Goes { conceal, silence, was_lost } =
             self.timeline.packet(now, length, i64::from(lost_before), i64::from(paused_before))
@@ -149,8 +190,8 @@ impl Uplink {
         self.stats.concealed += was_lost;
         if conceal + silence > 0 {
             let mut real = std::mem::take(&mut self.line);
-            self.fill(conceal, Filling::Concealment, append);
-            self.fill(silence, Filling::Pause, append);
+            self.fill(now, conceal, Filling::Concealment, append);
+            self.fill(now, silence, Filling::Pause, append);
             self.stats.concealed += conceal as u64;
             self.stats.filled += silence as u64;
             std::mem::swap(&mut self.line, &mut real);
@@ -162,6 +203,7 @@ impl Uplink {
         }
         self.concealer.good(&mut self.line);
         self.stats.audio += length as u64;
+        self.front.process(now, &mut self.line);
         self.correct(now, length);
         self.feed(append);
         self.timeline.align(now);
@@ -181,7 +223,7 @@ impl Uplink {
         self.stats.skipped += due.skip as u64;
         self.stats.filled += due.fill as u64;
         let filling = if self.noise_level.is_some() { Filling::Pause } else { Filling::Concealment };
-        self.fill(due.fill, filling, append);
+        self.fill(now, due.fill, filling, append);
     }
 
     /// When the stall clock must run next.
@@ -220,7 +262,7 @@ impl Uplink {
         self.timeline.corrected(now, if put_in { changed as i64 } else { -(changed as i64) });
     }
 
-    fn fill(&mut self, ticks: i64, filling: Filling, append: &mut dyn FnMut(&[u8])) {
+    fn fill(&mut self, now: Instant, ticks: i64, filling: Filling, append: &mut dyn FnMut(&[u8])) {
         if ticks <= 0 {
             return;
         }
@@ -233,6 +275,7 @@ impl Uplink {
             }
             _ => self.concealer.conceal(samples, &mut self.line),
         }
+        self.front.process(now, &mut self.line);
         self.feed(append);
     }
 
@@ -241,6 +284,20 @@ impl Uplink {
         if rate != self.concealer.rate() {
             self.concealer.set_rate(rate);
             self.from_line.set_line(rate, self.concealer.recent());
+            self.front.set_rate(rate);
+        }
+    }
+
+    /// Keys in the audio; their tone is not the caller's voice.
+    fn listen(&mut self) {
+        let Some(detector) = &mut self.detector else { return };
+        detector.process(self.concealer.rate(), &self.line, &mut |key| {
+            if self.keys.len() < MOST_KEYS {
+                self.keys.push(key);
+            }
+        });
+        if detector.is_tone() {
+            self.line.fill(0);
         }
     }
 

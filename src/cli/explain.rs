@@ -6,6 +6,7 @@ pub mod trunk;
 
 use super::check::{Files, load, problem_text};
 use super::exit;
+use crate::audio::front::EchoMode;
 use crate::config::ConfigError;
 use crate::config::book::{Match, normalise};
 use crate::config::dialplan::{AnswerPolicy, AudioChoice, Dialplan, Fallback, HeaderValue, HttpTool, ToolKind};
@@ -214,6 +215,11 @@ fn call(out: &mut String, plan: &Dialplan) -> std::fmt::Result {
     let noise =
         plan.level.comfort_noise.map_or("digital silence".to_owned(), |level| format!("noise at -{level} dBov"));
     writeln!(out, "  agent's audio  {:+} dB, {noise} between its words", plan.level.volume_db)?;
+    let front = plan.front;
+    let yes = |on: bool| if on { "on" } else { "off" };
+    let guard = if front.echo_guard == EchoMode::Auto { "auto" } else { "off" };
+    let (high_pass, gain) = (yes(front.high_pass), yes(front.gain_control));
+    writeln!(out, "  caller's audio high-pass {high_pass}, gain control {gain}, echo guard {guard}")?;
     writeln!(
         out,
         "  transcription  {transcription}; transcripts kept: {}",
@@ -265,6 +271,15 @@ fn tools(out: &mut String, plan: &Dialplan) -> std::fmt::Result {
                 }
             }
             ToolKind::SendDtmf { max_digits } => writeln!(out, "    does       sends at most {max_digits} keys")?,
+            ToolKind::CollectDigits(entry) => {
+                let finish = entry.finish.map_or("no key".to_owned(), |key| format!("\"{key}\""));
+                let (first, next) = (entry.first_key.as_secs(), entry.next_key.as_secs());
+                writeln!(
+                    out,
+                    "    does       takes at most {} keys; {finish} ends it, or {first} s without a first and {next} s without a next",
+                    entry.most
+                )?;
+            }
             ToolKind::Http(http) => request(out, http)?,
         }
     }

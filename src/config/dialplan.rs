@@ -10,8 +10,10 @@ use super::ConfigError;
 use super::document::{At, Table};
 use super::fields::Problems;
 use super::secret::SecretRef;
+use crate::audio::front::FrontParams;
 use crate::audio::level::LevelParams;
 use crate::realtime::{AudioFormat, Greeting, Transcription, TurnDetection};
+use crate::tools::KeyEntry;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,6 +42,8 @@ pub struct Dialplan {
     pub audio: AudioChoice,
     /// How loud the agent is for the caller, and its silence.
     pub level: LevelParams,
+    /// What is done to the caller's audio.
+    pub front: FrontParams,
     pub answer: AnswerPolicy,
     pub tools: Vec<Tool>,
     pub limits: Limits,
@@ -167,6 +171,8 @@ pub enum ToolKind {
     SendDtmf {
         max_digits: usize,
     },
+    /// An entry by keys, given to the model as the tool's result.
+    CollectDigits(KeyEntry),
     Http(HttpTool),
 }
 

@@ -1,5 +1,6 @@
 //! One call detail record per INVITE, refused ones included, as one JSON line.
 
+use crate::audio::front::echo::EchoPath;
 use crate::realtime::Usage;
 use crate::rtp::quality::Quality;
 use crate::rtp::receiver::ReceiverStats;
@@ -50,6 +51,8 @@ pub struct Cdr {
     pub srtp: Option<&'static str>,
     pub rtp_sent: u64,
     pub rtp: RtpRecord,
+    /// The echo of the agent's voice that the line gave back, where it did.
+    pub echo: Option<EchoRecord>,
     /// How good the line was: loss, round trip, MOS, in both directions. Of the last stream, where a call had more than one.
     pub quality: Quality,
     /// Why one side did not hear the other, if that happened: the last verdict.
@@ -75,6 +78,21 @@ pub struct Cdr {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_zero(n: &u64) -> bool {
     *n == 0
+}
+
+/// What the echo guard learned of the line.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct EchoRecord {
+    /// From sending a sample to its echo.
+    pub delay_ms: u32,
+    /// Echo return loss, whole dB.
+    pub loss_db: u32,
+}
+
+impl From<EchoPath> for EchoRecord {
+    fn from(path: EchoPath) -> EchoRecord {
+        EchoRecord { delay_ms: path.delay_ms, loss_db: path.loss_db.max(0.0).round() as u32 }
+    }
 }
 
 /// Receive side.

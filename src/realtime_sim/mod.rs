@@ -30,7 +30,7 @@ pub mod shape;
 mod shapes;
 mod shell;
 pub mod speech;
-mod vad;
+pub mod vad;
 mod wire;
 
 use handshake::Access;

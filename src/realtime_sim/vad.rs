@@ -4,7 +4,7 @@
 //! [`VOICED_FRAMES`] voiced frames in a row and stops after `silence_duration_ms` without one.
 
 use super::polyphase::Polyphase;
-use super::settings::TurnDetection;
+pub use super::settings::TurnDetection;
 use earshot::Detector;
 
 const FRAME: usize = 256;

@@ -4,6 +4,8 @@
 //! model; `arguments` (pure) reads and checks what the model wrote, `schema` (pure) gives the model its function
 //! definitions, `request` (pure) puts arguments into URL and body. `http` (I/O, called by `server`) runs requests.
 
+use std::time::Duration;
+
 mod arguments;
 pub mod http;
 pub mod policy;
@@ -25,5 +27,18 @@ pub enum ToolAction {
     SendDtmf {
         digits: String,
     },
+    /// Keys of the caller, as one entry.
+    CollectDigits(KeyEntry),
     Http(http::HttpRequest),
+}
+
+/// When an entry by keys is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyEntry {
+    /// Keys, the finishing one not counted.
+    pub most: usize,
+    pub finish: Option<char>,
+    /// From the end of the agent's words to the first key, and from key to key.
+    pub first_key: Duration,
+    pub next_key: Duration,
 }

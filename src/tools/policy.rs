@@ -3,11 +3,12 @@
 //! In: the dialplan's tools, and the name and arguments a model proposed. Out: an action that the dialplan allows, or a
 //! sentence for the model. Nothing the model writes can be more than a choice or a value in a fixed place.
 
-use super::ToolAction;
 use super::arguments::Arguments;
 pub use super::schema::definitions;
+use super::{KeyEntry, ToolAction};
 use super::{request, schema};
 use crate::config::dialplan::{Tool, ToolKind, TransferTarget};
+use serde_json::Value;
 
 /// Largest arguments text, bytes.
 pub const MAX_ARGUMENTS_BYTES: usize = 16 * 1024;
@@ -30,6 +31,10 @@ pub fn check(tools: &[Tool], name: &str, arguments: &str) -> Result<ToolAction, 
         ToolKind::Hangup => Ok(ToolAction::Hangup { reason: arguments.text("reason").map(str::to_owned) }),
         ToolKind::Transfer { targets } => transfer(targets, &arguments),
         ToolKind::SendDtmf { max_digits } => send_dtmf(*max_digits, &arguments),
+        ToolKind::CollectDigits(entry) => {
+            let wanted = arguments.get("count").and_then(Value::as_u64).map_or(entry.most, |count| count as usize);
+            Ok(ToolAction::CollectDigits(KeyEntry { most: wanted.min(entry.most), ..*entry }))
+        }
         ToolKind::Http(http) => request::build(http, &arguments).map(ToolAction::Http),
     }
 }

@@ -35,6 +35,11 @@ pub fn parameters(tool: &Tool) -> Vec<Parameter> {
             let kind = ParameterKind::String { max_length: *max_digits };
             parameter("digits", "The keys to press, in order: 0-9, *, #, A-D.", kind, true)
         }
+        ToolKind::CollectDigits(entry) => {
+            let kind = ParameterKind::Integer { min: Some(1), max: Some(entry.most as i64) };
+            let text = "How many keys are expected, when that is known; the entry ends with the last of them.";
+            parameter("count", text, kind, false)
+        }
         ToolKind::Http(http) => http.parameters.clone(),
     }
 }

@@ -202,6 +202,31 @@ pub struct TrunkMedia {
     pub srtp_suites: Option<Vec<Suite>>,
     /// SDES keys may travel by UDP and TCP, where everyone on the way can read them (SRT-01).
     pub srtp_without_tls: bool,
+    pub dtmf: DtmfWay,
+}
+
+/// How keys go to a trunk, and whether tones in its audio are keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DtmfWay {
+    /// Events (RFC 4733) where they are negotiated, else tones both ways.
+    #[default]
+    Auto,
+    /// Events or nothing.
+    Rfc4733,
+    /// By INFO (application/dtmf-relay).
+    Info,
+    /// As tones, and listened for always.
+    Inband,
+}
+
+impl DtmfWay {
+    pub const NAMES: [(&'static str, DtmfWay); 4] =
+        [("auto", DtmfWay::Auto), ("rfc4733", DtmfWay::Rfc4733), ("info", DtmfWay::Info), ("inband", DtmfWay::Inband)];
+
+    /// As in the settings.
+    pub fn name(self) -> &'static str {
+        DtmfWay::NAMES.into_iter().find(|(_, way)| *way == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// What is done about SRTP with keys in SDP (SRT-02). Keys travel by TLS only, unless the trunk says that they may go without.

@@ -88,6 +88,8 @@ mode = "attended"
 [[tool]]
 kind = "send_dtmf"
 [[tool]]
+kind = "collect_digits"
+[[tool]]
 kind = "http"
 headers = { A = "b" }
 [[tool.parameter]]
@@ -147,10 +149,11 @@ fn the_readme_tells_the_true_defaults() {
     let http = "[[tool]]\nkind = \"http\"\nname = \"t\"\ndescription = \"d\"\nurl = \"https://h.example/\"\n";
     let parameter = "[[tool.parameter]]\nname = \"p\"\ndescription = \"d\"\ntype = \"string\"\n";
     let dtmf = "[[tool]]\nkind = \"send_dtmf\"\n";
+    let keys = "[[tool]]\nkind = \"collect_digits\"\n";
     let value = |path: &str| documented[path].trim_matches('`').to_owned();
     let line = |path: &str| format!("{} = {}\n", path.rsplit('.').next().unwrap(), value(path));
     let explicit = format!(
-        "{MINIMAL}{http}{}{}{}{}{parameter}{}{}{dtmf}{}",
+        "{MINIMAL}{http}{}{}{}{}{parameter}{}{}{dtmf}{}{keys}{}{}{}{}",
         line("tool.method"),
         line("tool.timeout_ms"),
         line("tool.max_bytes"),
@@ -158,8 +161,12 @@ fn the_readme_tells_the_true_defaults() {
         line("tool.parameter.required"),
         line("tool.parameter.max_length"),
         line("tool.max_digits"),
+        line("tool.most_keys"),
+        line("tool.finish_key"),
+        line("tool.first_key_secs"),
+        line("tool.next_key_secs"),
     );
-    let implicit = format!("{MINIMAL}{http}{parameter}{dtmf}");
+    let implicit = format!("{MINIMAL}{http}{parameter}{dtmf}{keys}");
     assert_eq!(Dialplan::parse(file, &explicit), Dialplan::parse(file, &implicit), "{explicit}");
     let with = |text: &str| Dialplan::parse(file, &format!("{MINIMAL}{text}")).unwrap();
     let model = line("transcription.model");

@@ -75,8 +75,8 @@ impl FrontEnd {
         }
     }
 
-    /// Exactly the samples that went out on RTP at `now`, at the line's rate; empty when something else took their place.
-    pub fn sent(&mut self, now: Instant, frame: &[i16]) {
+    /// Exactly the samples that went out on RTP at `now`, and their rate; empty when something else took their place.
+    pub fn sent(&mut self, now: Instant, rate: Rate, frame: &[i16]) {
         if self.params.echo_guard == EchoMode::Off {
             return;
         }
@@ -84,7 +84,7 @@ impl FrontEnd {
             return;
         }
         let guard = self.guard.get_or_insert_with(Default::default);
-        match self.rate {
+        match rate {
             Rate::Hz8000 => guard.sent(now, frame),
             Rate::Hz16000 | Rate::Hz24000 => {
                 halve(frame, &mut self.narrow);

@@ -176,6 +176,7 @@ fn media(trunk: &Trunk, settings: &Settings) -> Rows {
         ("media.srtp", srtp),
         ("media.srtp_suites", list(&suites)),
         ("media.srtp_without_tls", yes(own.srtp_without_tls)),
+        ("media.dtmf", own.dtmf.name().to_owned()),
     ]
 }
 

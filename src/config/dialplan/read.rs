@@ -3,6 +3,7 @@
 use super::{
     AnswerPolicy, AudioChoice, CallerField, Dialplan, Fallback, Limits, NumberPattern, OnResume, agent, tools,
 };
+use crate::audio::front::{EchoMode, FrontParams};
 use crate::audio::level::LevelParams;
 use crate::config::document::{At, Table};
 use crate::config::fields::{Fields, Found, Problems, TextOrTable};
@@ -35,7 +36,7 @@ pub fn dialplan(problems: &Problems, file: &Path, table: Table) -> Dialplan {
     let transcript = fields.flag("transcript").unwrap_or(false);
     let transcription = agent::transcription(&mut fields, language.as_deref(), transcript);
     let noise_reductions = [("near_field", "near_field"), ("far_field", "far_field")];
-    let (audio, level) = audio(&mut fields);
+    let (audio, level, front) = audio(&mut fields);
     let answer = [("when_ready", AnswerPolicy::WhenReady), ("at_once", AnswerPolicy::AtOnce)];
     let mut plan = Dialplan {
         file: file.to_owned(),
@@ -54,6 +55,7 @@ pub fn dialplan(problems: &Problems, file: &Path, table: Table) -> Dialplan {
         max_output_tokens: fields.number("max_output_tokens", 1..=128_000),
         audio,
         level,
+        front,
         answer: fields.choice("answer", &answer).map_or(AnswerPolicy::WhenReady, |found| found.value),
         tools,
         limits: limits(fields.table("limits")),
@@ -68,15 +70,15 @@ pub fn dialplan(problems: &Problems, file: &Path, table: Table) -> Dialplan {
 }
 
 /// `audio = "g711"` is short for `[audio] format`.
-fn audio(fields: &mut Fields<'_>) -> (AudioChoice, LevelParams) {
+fn audio(fields: &mut Fields<'_>) -> (AudioChoice, LevelParams, FrontParams) {
     const FORMATS: [(&str, AudioChoice); 2] = [("pcm16", AudioChoice::Pcm16), ("g711", AudioChoice::G711)];
     if fields.is_text("audio") {
         let format = fields.choice("audio", &FORMATS).map_or(AudioChoice::Pcm16, |found| found.value);
-        return (format, LevelParams::default());
+        return (format, LevelParams::default(), FrontParams::default());
     }
     let mut table = fields.table("audio");
     let format = table.choice("format", &FORMATS).map_or(AudioChoice::Pcm16, |found| found.value);
-    (format, level(&mut table))
+    (format, level(&mut table), front(&mut table))
 }
 
 /// What is done to the agent's audio.
@@ -84,6 +86,17 @@ fn level(table: &mut Fields<'_>) -> LevelParams {
     LevelParams {
         volume_db: table.decimal("volume_db", -20.0..=12.0).unwrap_or(0.0),
         comfort_noise: table.number::<i8>("comfort_noise_dbov", -80..=-50).map(i8::unsigned_abs),
+    }
+}
+
+/// What is done to the caller's audio.
+fn front(table: &mut Fields<'_>) -> FrontParams {
+    const GUARDS: [(&str, EchoMode); 2] = [("auto", EchoMode::Auto), ("off", EchoMode::Off)];
+    let front = FrontParams::default();
+    FrontParams {
+        high_pass: table.flag("high_pass").unwrap_or(front.high_pass),
+        gain_control: table.flag("gain_control").unwrap_or(front.gain_control),
+        echo_guard: table.choice("echo_guard", &GUARDS).map_or(front.echo_guard, |found| found.value),
     }
 }
 

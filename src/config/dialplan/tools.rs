@@ -3,6 +3,8 @@
 use super::target::targets;
 use super::{Tool, ToolKind, http};
 use crate::config::fields::Fields;
+use crate::tools::KeyEntry;
+use std::time::Duration;
 
 const MAX_TOOLS: usize = 32;
 
@@ -11,12 +13,18 @@ enum Kind {
     Hangup,
     Transfer,
     SendDtmf,
+    CollectDigits,
     Http,
 }
 
 impl Kind {
-    const ALL: [(&'static str, Kind); 4] =
-        [("hangup", Kind::Hangup), ("transfer", Kind::Transfer), ("send_dtmf", Kind::SendDtmf), ("http", Kind::Http)];
+    const ALL: [(&'static str, Kind); 5] = [
+        ("hangup", Kind::Hangup),
+        ("transfer", Kind::Transfer),
+        ("send_dtmf", Kind::SendDtmf),
+        ("collect_digits", Kind::CollectDigits),
+        ("http", Kind::Http),
+    ];
 
     fn word(self) -> &'static str {
         Kind::ALL.iter().find(|(_, kind)| *kind == self).map_or("", |(word, _)| word)
@@ -33,6 +41,10 @@ impl Kind {
                  through to.",
             ),
             Kind::SendDtmf => Some("Presses telephone keys (DTMF) on the line, for menus of the other side."),
+            Kind::CollectDigits => Some(
+                "Waits for the caller to enter something by the telephone's keys, like a PIN or an order number, and returns it. Ask for \
+                 it first, in the same turn, and say how it ends. Never repeat a PIN or a card number aloud.",
+            ),
             Kind::Http => None,
         }
     }
@@ -57,7 +69,8 @@ pub fn read(fields: &mut Fields<'_>) -> Vec<Tool> {
 
 fn tool(fields: &mut Fields<'_>) -> Option<Tool> {
     if !fields.has("kind") {
-        fields.problem("kind", "is missing: use \"hangup\", \"transfer\", \"send_dtmf\" or \"http\"");
+        fields
+            .problem("kind", "is missing: use \"hangup\", \"transfer\", \"send_dtmf\", \"collect_digits\" or \"http\"");
     }
     let kind = fields.choice("kind", &Kind::ALL).map(|found| found.value);
     let name = name(fields, kind);
@@ -67,9 +80,34 @@ fn tool(fields: &mut Fields<'_>) -> Option<Tool> {
         Kind::Hangup => ToolKind::Hangup,
         Kind::Transfer => ToolKind::Transfer { targets: targets(fields) },
         Kind::SendDtmf => ToolKind::SendDtmf { max_digits: fields.number("max_digits", 1..=64).unwrap_or(16) },
+        Kind::CollectDigits => ToolKind::CollectDigits(key_entry(fields)),
         Kind::Http => ToolKind::Http(http::read(fields)),
     };
     Some(Tool { name, description, requires_verified_caller, kind })
+}
+
+fn key_entry(fields: &mut Fields<'_>) -> KeyEntry {
+    let secs = |fields: &mut Fields<'_>, key, range, default| {
+        Duration::from_secs(fields.number(key, range).unwrap_or(default))
+    };
+    let mut finish = Some('#');
+    if let Some(found) = fields.words("finish_key", 4) {
+        let mut letters = found.value.chars();
+        finish = match (letters.next(), letters.next()) {
+            (Some(key), None) if key.is_ascii_digit() || key == '*' || key == '#' => Some(key),
+            _ if found.value == "none" => None,
+            _ => {
+                fields.problems.add(found.error("is not a key: use \"#\", \"*\", \"0\" to \"9\", or \"none\""));
+                finish
+            }
+        };
+    }
+    KeyEntry {
+        most: fields.number("most_keys", 1..=64).unwrap_or(32),
+        finish,
+        first_key: secs(fields, "first_key_secs", 1..=120, 10),
+        next_key: secs(fields, "next_key_secs", 1..=60, 4),
+    }
 }
 
 /// What the Realtime service takes as a function name.

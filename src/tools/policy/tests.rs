@@ -27,6 +27,10 @@ uri = "tel:+15551230001"
 kind = "send_dtmf"
 max_digits = 4
 [[tool]]
+kind = "collect_digits"
+most_keys = 6
+finish_key = "*"
+[[tool]]
 kind = "http"
 name = "look_up"
 description = "Looks up an order."
@@ -123,6 +127,18 @@ fn digits_are_keys_and_few() {
     for bad in ["", "12345", "9,00", "9 0", "E", "１２", "1\r\n2", "+1"] {
         assert!(send(bad).is_err(), "{bad:?}");
     }
+}
+
+/// DTM-07: the model may ask for fewer keys than the dialplan's, never for more.
+#[test]
+fn an_entry_is_as_long_as_the_dialplan_lets_it_be() {
+    let tools = tools();
+    let most = |arguments: &str| match check(&tools, "collect_digits", arguments) {
+        Ok(ToolAction::CollectDigits(entry)) => Some(entry.most),
+        _ => None,
+    };
+    assert_eq!((most(""), most(r#"{"count":4}"#), most(r#"{"count":6}"#)), (Some(6), Some(4), Some(6)));
+    assert_eq!((most(r#"{"count":7}"#), most(r#"{"count":0}"#), most(r#"{"keys":4}"#)), (None, None, None));
 }
 
 #[test]
@@ -275,7 +291,7 @@ fn hostile_value() -> impl Strategy<Value = serde_json::Value> {
 /// Mostly near-valid calls, so that they get deep; some rubbish.
 fn hostile_call() -> impl Strategy<Value = (String, String)> {
     let name = prop_oneof![
-        12 => prop::sample::select(vec!["hangup", "transfer", "send_dtmf", "look_up", "book"]).prop_map(str::to_owned),
+        12 => prop::sample::select(vec!["hangup", "transfer", "send_dtmf", "collect_digits", "look_up", "book"]).prop_map(str::to_owned),
         1 => hostile_text(),
     ];
     let near = |fields: &'static [&'static str]| {
@@ -302,6 +318,7 @@ fn hostile_call() -> impl Strategy<Value = (String, String)> {
             "hangup" => near(&["reason"]).boxed(),
             "transfer" => near(&["target"]).boxed(),
             "send_dtmf" => near(&["digits"]).boxed(),
+            "collect_digits" => near(&["count"]).boxed(),
             "look_up" => near(&["shop", "order", "day", "note"]).boxed(),
             _ => near(&["name", "people", "size", "outside", "budget"]).boxed(),
         };
@@ -331,6 +348,9 @@ fn no_generated_call_leaves_the_list() {
                 prop_assert!((1..=4).contains(&digits.len()), "{digits:?}");
                 prop_assert!(digits.chars().all(|c| "0123456789*#ABCD".contains(c)), "{digits:?}");
             }
+            ToolAction::CollectDigits(entry) => {
+                prop_assert!(name == "collect_digits" && (1..=6).contains(&entry.most) && entry.finish == Some('*'));
+            }
             ToolAction::Http(request) => {
                 let url = LibraryUrl::parse(&request.url).map_err(TestCaseError::fail)?;
                 prop_assert_eq!(&url.text, &request.url, "a library reads another URL");
@@ -357,7 +377,7 @@ fn no_generated_call_leaves_the_list() {
         }
     });
     let taken = taken.into_inner();
-    for name in ["hangup", "transfer", "send_dtmf", "look_up", "book"] {
+    for name in ["hangup", "transfer", "send_dtmf", "collect_digits", "look_up", "book"] {
         let count = taken.get(name).copied().unwrap_or(0);
         assert!(
             count >= 50,

@@ -4,10 +4,12 @@
 mod attended;
 mod barge_in;
 mod bridge;
+mod echo;
 mod faults;
 mod fuzz;
 mod hold;
 mod hour;
+mod keys;
 mod legs_fuzz;
 mod limits;
 mod long;

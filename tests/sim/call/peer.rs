@@ -1,5 +1,6 @@
 //! The far end of the RTP stream: what it sends, and what it collected.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 use voxtrunk::audio::codec::{Decoder, Encoder};
 use voxtrunk::codec::Codec;
@@ -71,6 +72,17 @@ pub struct Peer {
     timestamp: u32,
     sent: u64,
     phase: usize,
+    /// Words on top of `voice`.
+    pub says: VecDeque<i16>,
+    /// What the peer's line gives back of what it hears.
+    pub echo: Option<Echo>,
+    heard: Vec<i16>,
+}
+
+/// A hybrid: an impulse response after a delay, in samples.
+pub struct Echo {
+    pub delay: usize,
+    pub response: Vec<f64>,
 }
 
 impl Peer {
@@ -94,6 +106,9 @@ impl Peer {
             timestamp: 0xFFFF_F000,
             sent: 0,
             phase: 0,
+            says: VecDeque::new(),
+            echo: None,
+            heard: Vec::new(),
         }
     }
 
@@ -113,7 +128,11 @@ impl Peer {
         };
         let from = self.phase * rate.per_ms() / 8;
         let wave = |n: usize| hz.map_or(0, |hz| wave(hz, from + n, rate.hz() as usize));
-        let samples: Vec<i16> = (0..rate.samples(20)).map(wave).collect();
+        let mut samples: Vec<i16> = (0..rate.samples(20)).map(wave).collect();
+        for sample in &mut samples {
+            *sample = sample.saturating_add(self.says.pop_front().unwrap_or(0));
+        }
+        self.echo(&mut samples);
         self.phase += 160;
         self.sequence = self.sequence.wrapping_add(1);
         self.sent += 1;
@@ -137,6 +156,16 @@ impl Peer {
     /// Another source from here on, with numbers of its own (a transfer behind the PBX, music on hold).
     pub fn another_source(&mut self, ssrc: u32) {
         (self.ssrc, self.sequence, self.timestamp) = (ssrc, ssrc as u16, ssrc.rotate_left(16));
+    }
+
+    fn echo(&mut self, samples: &mut [i16]) {
+        let Some(echo) = &self.echo else { return };
+        let first = self.heard.len() as i64 - 160 - echo.delay as i64;
+        for (n, sample) in samples.iter_mut().enumerate() {
+            let heard = |k: usize| self.heard.get(usize::try_from(first + n as i64 - k as i64).ok()?).copied();
+            let back: f64 = echo.response.iter().enumerate().map(|(k, h)| h * f64::from(heard(k).unwrap_or(0))).sum();
+            *sample = sample.saturating_add(back as i16);
+        }
     }
 
     /// The packets of one key: start, three updates, three ends (RFC 4733).
@@ -168,6 +197,10 @@ impl Peer {
         let mut samples = Vec::new();
         if let Some(codec) = codec_of(payload_type) {
             self.decoder.decode(codec, &datagram[12..], &mut samples);
+        }
+        if self.echo.is_some() {
+            // An event is silence on the line.
+            self.heard.extend(if samples.is_empty() { [0; 160].to_vec() } else { samples.clone() });
         }
         let got = Got {
             at,

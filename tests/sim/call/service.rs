@@ -45,6 +45,8 @@ pub struct Service {
     pub audio: Vec<i16>,
     pub keep_audio: bool,
     pub g711: bool,
+    /// What it says instead of its tone: 24 kHz, again and again.
+    pub words: Vec<i16>,
     out: BTreeMap<(Duration, u64), Value>,
     count: u64,
     /// The response that is being generated, until when.
@@ -71,6 +73,7 @@ impl Service {
             audio: Vec::new(),
             keep_audio: false,
             g711: false,
+            words: Vec::new(),
             out: BTreeMap::new(),
             count: 0,
             active: None,
@@ -296,7 +299,11 @@ impl Service {
     fn voice(&self, from_ms: u32, length_ms: u32) -> Vec<u8> {
         let per_ms = if self.g711 { 8 } else { 24 };
         let range = (from_ms * per_ms) as usize..((from_ms + length_ms) * per_ms) as usize;
-        let samples: Vec<i16> = range.map(|n| super::peer::tone(n, per_ms as usize * 1_000)).collect();
+        let sample = |n: usize| match self.words.len() {
+            0 => super::peer::tone(n, per_ms as usize * 1_000),
+            words => self.words[n % words],
+        };
+        let samples: Vec<i16> = range.map(sample).collect();
         if self.g711 {
             let mut out = Vec::new();
             voxtrunk::audio::g711::Law::Mu.encode(&samples, &mut out);

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use voxtrunk::audio::front::FrontParams;
 use voxtrunk::audio::level::LevelParams;
 use voxtrunk::call::{Call, CallEvent, CallParams, CallRecord, Input, MediaPolicy, Output};
 use voxtrunk::codec::Codec;
@@ -89,6 +90,7 @@ pub fn plan() -> Dialplan {
         max_output_tokens: None,
         audio: AudioChoice::Pcm16,
         level: LevelParams::default(),
+        front: FrontParams::default(),
         answer: AnswerPolicy::WhenReady,
         tools: vec![
             tool("hang_up", ToolKind::Hangup),

@@ -8,7 +8,7 @@ use crate::sip::headers::Name;
 use crate::sip::message::Method;
 use crate::sip::session_timer::{Refresher, TimerMode};
 use crate::sip::user_agent::{Redirects, Reliable, WhileDraining};
-use crate::trunk::{DialledFrom, IdentityHeader, SrtpPolicy, Trunk};
+use crate::trunk::{DialledFrom, DtmfWay, IdentityHeader, SrtpPolicy, Trunk};
 use std::time::Duration;
 
 /// Methods a trunk may be allowed besides INVITE, ACK, CANCEL and BYE.
@@ -75,6 +75,7 @@ fn media(mut fields: Fields<'_>, trunk: &mut Trunk, all: &MediaSettings) {
     media.srtp = srtp(&mut fields).map(|found| found.value);
     media.srtp_suites = srtp_suites(&mut fields);
     media.srtp_without_tls = fields.flag("srtp_without_tls").unwrap_or(false);
+    media.dtmf = fields.choice("dtmf", &DtmfWay::NAMES).map_or(media.dtmf, |found| found.value);
     srtp_keys_travel(&fields, trunk, all);
 }
 
