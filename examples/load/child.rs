@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::Duration;
+use voxtrunk::audio::front::{EchoMode, FrontParams};
 use voxtrunk::cidr::Network;
 use voxtrunk::config::book::Book;
 use voxtrunk::config::dialplan::{AnswerPolicy, AudioChoice, Dialplan, Fallback, Limits, NumberPattern};
@@ -172,6 +173,8 @@ pub fn plan(args: &Args) -> Dialplan {
         temperature: None,
         speed: None,
         max_output_tokens: None,
+        // The echo mode gives the caller's own voice back, which no line does: the guard's cost is in docs/echo.md.
+        front: FrontParams { echo_guard: EchoMode::Off, ..FrontParams::default() },
         audio: if args.audio == "g711" { AudioChoice::G711 } else { AudioChoice::Pcm16 },
         level: Default::default(),
         answer: if args.when_ready { AnswerPolicy::WhenReady } else { AnswerPolicy::AtOnce },

@@ -13,8 +13,8 @@ const TONES_HZ: [f32; 8] = [697.0, 770.0, 852.0, 941.0, 1_209.0, 1_336.0, 1_477.
 const KEYS: [[char; 4]; 4] = [['1', '2', '3', 'A'], ['4', '5', '6', 'B'], ['7', '8', '9', 'C'], ['*', '0', '#', 'D']];
 /// Least power of a tone (amplitude squared): -39 dBFS each.
 const LEAST: f32 = 130_000.0;
-/// A row may be 10 dB above its column, a column 7 dB above its row: Q.24 asks for 8 and 4 at the far end of a line.
-const ROW_ABOVE: f32 = 10.0;
+/// A row may be 11 dB above its column, a column 7 dB above its row: Q.24 asks for 8 and 4, and a tone that is off comes out weaker.
+const ROW_ABOVE: f32 = 12.6;
 const COLUMN_ABOVE: f32 = 5.0;
 /// The second of a group is 6 dB below the first.
 const APART: f32 = 4.0;

@@ -361,6 +361,15 @@ impl Caller {
         self.next_with(" NOTIFY\r\n").await;
     }
 
+    /// INFO with a key; its status.
+    pub async fn info(&mut self, key: char) -> u16 {
+        self.cseq += 1;
+        let body = format!("Signal={key}\r\nDuration=100\r\n");
+        let text = self.request("INFO", self.cseq, &format!("i{}", self.cseq), &body);
+        self.send(&text.replace("application/sdp", "application/dtmf-relay")).await;
+        status(&self.next_with(" INFO\r\n").await)
+    }
+
     /// REFER in the dialog; its status.
     pub async fn refer(&mut self, to: &str) -> u16 {
         self.cseq += 1;

@@ -16,6 +16,7 @@ mod callee;
 mod caller;
 mod certificates;
 mod crashing;
+mod digits;
 mod failing;
 mod flooding;
 mod interrupting;

@@ -27,7 +27,7 @@ const KEY: [u8; 30] = [0x3C; 30];
 async fn echo(change: impl FnOnce(&mut Settings)) -> (World, Sim) {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let sim = Sim::start(SimConfig { listen, mode: SimMode::Echo }).await.unwrap();
-    let text = "numbers = [\"1000\"]\ninstructions = \"Echo.\"\ngreeting = \"none\"\n";
+    let text = "numbers = [\"1000\"]\ninstructions = \"Echo.\"\ngreeting = \"none\"\n[audio]\necho_guard = \"off\"\n";
     let plan = Dialplan::parse(Path::new("echo.toml"), text).unwrap();
     let url = sim.url();
     let world = World::new(vec![plan], |s| {

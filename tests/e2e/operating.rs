@@ -103,7 +103,7 @@ async fn a_bad_reload_changes_nothing_and_says_where() {
     assert_eq!(world.stop().await.len(), 3);
 }
 
-async fn get(addr: SocketAddr, path: &str) -> String {
+pub async fn get(addr: SocketAddr, path: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
     let mut page = String::new();
@@ -148,11 +148,17 @@ pub struct Process {
 
 impl Process {
     pub fn start(directory: &std::path::Path, config: &str) -> Process {
+        Process::start_logging(directory, config, "warn")
+    }
+
+    /// `level` in the words of `VOXTRUNK_LOG`.
+    pub fn start_logging(directory: &std::path::Path, config: &str, level: &str) -> Process {
         std::fs::write(directory.join("voxtrunk.toml"), config).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_voxtrunk"))
             .args(["serve", "--config", "voxtrunk.toml"])
             .current_dir(directory)
             .env("RUST_LOG", "warn")
+            .envs((level != "warn").then_some(("VOXTRUNK_LOG", level)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -179,6 +185,14 @@ impl Process {
             seen.push(line);
         }
         panic!("no line with {what:?} in {seen:#?}")
+    }
+
+    /// Ends the program and gives the rest of its output.
+    pub fn finish(mut self) -> Vec<String> {
+        self.signal(Signal::TERM);
+        self.signal(Signal::TERM);
+        self.child.wait().unwrap();
+        std::iter::from_fn(|| self.lines.recv_timeout(Duration::from_secs(5)).ok()).collect()
     }
 
     fn signal(&self, signal: Signal) {

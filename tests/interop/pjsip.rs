@@ -13,7 +13,9 @@ use std::time::Duration;
 use voxtrunk::audio::g711::Law;
 use voxtrunk::audio::{quality, wav};
 
-pub const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Echo.\"\ngreeting = \"none\"\n";
+/// The service gives the caller's own voice back: nothing an echo guard could make sense of.
+pub const PLAN: &str =
+    "numbers = [\"100\"]\ninstructions = \"Echo.\"\ngreeting = \"none\"\n[audio]\necho_guard = \"off\"\n";
 
 /// PJSIP's calls are judged by ear: one at a time.
 pub static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());

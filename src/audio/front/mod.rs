@@ -1,7 +1,7 @@
 //! What the model hears of the line: the agent's own echo kept out, hum and DC taken off, the level made even.
 //!
 //! In: the caller's samples on their way to the model, at 8 or 16 kHz, and the samples that went out on RTP with the moment they did.
-//! Out: the same frame, in place. Order: `high_pass`, `echo`, `gain`. Nothing allocates after [`FrontEnd::new`] but the guard's
+//! Out: the same frame, in place. Order: `echo` (it needs the line as it is), `high_pass`, `gain`. Nothing allocates after [`FrontEnd::new`] but the guard's
 //! own memory (about 25 KiB), once, when the agent speaks for the first time.
 
 pub mod echo;
@@ -95,9 +95,6 @@ impl FrontEnd {
 
     /// Samples that came, oldest first, ending at `now`; what the network lost is filled in already.
     pub fn process(&mut self, now: Instant, frame: &mut [i16]) {
-        if self.params.high_pass {
-            self.high_pass.process(frame);
-        }
         if let Some(guard) = &mut self.guard {
             match self.rate {
                 Rate::Hz8000 => guard.process(now, frame),
@@ -106,6 +103,9 @@ impl FrontEnd {
                     guard.process_wide(now, &mut self.narrow, frame);
                 }
             }
+        }
+        if self.params.high_pass {
+            self.high_pass.process(frame);
         }
         if self.params.gain_control {
             self.gain.process(frame);

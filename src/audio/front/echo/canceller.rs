@@ -9,6 +9,9 @@ pub const TAPS: usize = 192;
 pub const LEAD: usize = 48;
 /// Longest piece.
 pub const PIECE: usize = 40;
+/// What comes back of this is below the noise of G.711.
+const SILENT: f32 = 16.0;
+const WIDE: usize = 16;
 const STEP: f32 = 0.6;
 /// From less than this (power per sample) little is learned.
 const QUIET: f32 = 5_000.0;
@@ -40,6 +43,9 @@ impl Canceller {
     pub fn run(&mut self, sent: &[f32], near: &mut [f32], echo: &mut [f32], floor: f32, stride: usize) {
         // Energy of the first window; then it slides.
         let mut energy: f32 = sent.iter().take(TAPS).map(|x| x * x).sum();
+        if sent.iter().all(|x| x.abs() < SILENT) {
+            return echo.fill(0.0);
+        }
         for (n, (near, echo)) in near.iter_mut().zip(echo.iter_mut()).enumerate() {
             let Some(window) = sent.get(n..n + TAPS) else { return };
             *echo = dot(&self.taps, window);
@@ -92,10 +98,10 @@ impl Canceller {
     }
 }
 
-/// Eight sums side by side, so that it becomes vector code.
+/// Many sums side by side, so that it becomes vector code that does not wait for itself.
 fn dot(a: &[f32; TAPS], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; 8];
-    let (a, b) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
+    let mut sums = [0.0f32; WIDE];
+    let (a, b) = (a.as_chunks::<WIDE>().0, b.as_chunks::<WIDE>().0);
     for (a, b) in a.iter().zip(b) {
         for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
             *sum += a * b;

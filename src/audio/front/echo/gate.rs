@@ -48,8 +48,10 @@ const SETTLED: u32 = 100;
 /// Evidence for the caller that opens, and most that counts.
 const OPEN: u32 = 3;
 const MOST: u32 = 24;
-/// A closed gate lets this much of the amplitude through.
-const CLOSED: f32 = 0.01;
+/// What is left counts from this share of the loudest echo on (13 dB below): low tones are taken out badly.
+const COUNTS: f32 = 0.05;
+/// The noise in place of what is kept back is at least G.711's own: its smallest step.
+const COMFORT: f32 = 8.0;
 
 /// See the module's map.
 pub struct Gate {
@@ -178,7 +180,8 @@ impl Gate {
         // What the canceller just took out rings on a little.
         self.recent_echo = heard.echo.max(self.recent_echo * 0.7);
         let converged = heard.cancels && self.rest < 0.35 && self.settled >= SETTLED;
-        let unexplained = heard.left / (self.recent_echo * (self.rest * 8.0).min(1.0) + self.floor * 6.0 + LEAST * 0.2);
+        let unexplained = heard.left
+            / (self.recent_echo * (self.rest * 8.0).min(1.0) + self.floor * 6.0 + LEAST * 0.2 + expected * COUNTS);
         let by_filter = converged && unexplained > 1.0 && heard.left < 0.8 * heard.near;
         let evidence = more > 1.0 || by_filter;
         if evidence {
@@ -203,7 +206,7 @@ impl Gate {
         if !self.open && !evidence && !self.waits() {
             self.learn_line(heard);
         }
-        self.level(if self.open { 1.0 } else { CLOSED });
+        self.level(if self.open { 1.0 } else { 0.0 });
         let bad = heard.cancels && heard.left > 1.2 * heard.near;
         self.bad = if bad { self.bad + 1 } else { self.bad.saturating_sub(1) };
         let worse = self.bad > 12;
@@ -249,8 +252,9 @@ impl Gate {
     fn level(&mut self, target: f32) {
         self.from = self.to;
         // Opens at once, closes over two pieces.
-        self.to = if target > self.to { target } else { (self.to * 0.3).max(target) };
-        self.comfort = (self.floor * 3.0).sqrt();
+        self.to =
+            if target > self.to { target } else { if self.to > 0.5 { (0.3 * self.to).max(target) } else { target } };
+        self.comfort = (self.floor * 3.0).sqrt().max(COMFORT);
     }
 
     /// One sample of a piece through the gate; the line's noise takes the place of what is kept back.

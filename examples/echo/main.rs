@@ -1,0 +1,150 @@
+//! The echo guard, judged: how often an agent interrupts itself, and how soon a real caller is heard.
+//!
+//! `cargo run --release --example echo [-- --minutes 4]`
+//!
+//! The agent's pre-rendered sentences go over synthetic lines (`line`: hybrid, delay, jumps, noise, G.711) and come back to the voice
+//! detector of the embedded Realtime server, with its default threshold. CPU is that of this thread alone.
+#![allow(clippy::disallowed_methods, reason = "a bench is its own world: it has a clock")]
+
+mod line;
+
+use clap::Parser;
+use line::{Line, Random, decibels};
+use std::time::{Duration, Instant};
+use voxtrunk::audio::front::{EchoMode, FrontEnd, FrontParams};
+use voxtrunk::audio::pcm::Rate;
+use voxtrunk::realtime_sim::speech;
+use voxtrunk::realtime_sim::vad::{Border, TurnDetection, Vad};
+
+/// Judges the echo guard on synthetic lines.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Length of each line's call.
+    #[arg(long, default_value_t = 2)]
+    minutes: usize,
+}
+
+const FRAME: usize = 160;
+const LINES: [Line; 6] = [
+    Line { delay_ms: 10, ringing_ms: 5, jumps: false, noise_db: -70.0 },
+    Line { delay_ms: 40, ringing_ms: 20, jumps: false, noise_db: -60.0 },
+    Line { delay_ms: 60, ringing_ms: 10, jumps: false, noise_db: -100.0 },
+    Line { delay_ms: 80, ringing_ms: 10, jumps: true, noise_db: -65.0 },
+    Line { delay_ms: 150, ringing_ms: 12, jumps: true, noise_db: -50.0 },
+    Line { delay_ms: 300, ringing_ms: 20, jumps: false, noise_db: -65.0 },
+];
+
+fn main() {
+    let minutes = Args::parse().minutes.max(1);
+    let agent = conversation(minutes);
+    let (caller, onsets) = interruptions(agent.len());
+    println!(
+        "| echo return loss | guard | false interruptions | barge-ins: caller over echo 0 / +5 / +10 dB: late (of) | CPU, ms per call-second |"
+    );
+    println!("|---|---|---|---|---|");
+    for loss_db in [6.0, 12.0, 18.0, 24.0, 30.0] {
+        for guard in [EchoMode::Off, EchoMode::Auto] {
+            let (mut starts, mut cpu) = (0, 0.0);
+            for (seed, line) in LINES.iter().enumerate() {
+                let echo = line.echo(&agent, loss_db, seed as u64);
+                let (heard, seconds) = through(guard, &agent, &line.carry(&echo, &[], seed as u64));
+                starts += turns(&heard).len();
+                cpu += seconds;
+            }
+            let late = [0.0, 5.0, 10.0].map(|over_db| {
+                let line = &LINES[1];
+                let echo = line.echo(&agent, loss_db, 1);
+                let words: Vec<i16> =
+                    caller.iter().map(|s| (f64::from(*s) * decibels(over_db - loss_db)) as i16).collect();
+                let (heard, _) = through(guard, &agent, &line.carry(&echo, &words, 1));
+                let alone = turns(&line.carry(&vec![0.0; echo.len()], &words, 1));
+                let (found, alone) = (turns(&heard), alone);
+                let at = |starts: &[f64], onset: f64| {
+                    starts.iter().copied().find(|start| (onset..onset + 2.5).contains(start))
+                };
+                let judged: Vec<bool> = onsets
+                    .iter()
+                    .filter_map(|onset| {
+                        Some(at(&found, *onset).is_none_or(|t| t - at(&alone, *onset).unwrap_or(t) > 0.15))
+                            .filter(|_| at(&alone, *onset).is_some())
+                    })
+                    .collect();
+                format!("{} ({})", judged.iter().filter(|late| **late).count(), judged.len())
+            });
+            let length = (minutes * LINES.len()) as f64;
+            let name = if guard == EchoMode::Auto { "auto" } else { "off" };
+            println!(
+                "| {loss_db} dB | {name} | {starts} in {length} min | {} | {:.2} |",
+                late.join(", "),
+                cpu * 1_000.0 / length / 60.0
+            );
+        }
+    }
+}
+
+/// Sentences with pauses; the agent speaks two thirds of the time.
+fn conversation(minutes: usize) -> Vec<i16> {
+    let lines: Vec<_> = speech::agent_lines().iter().filter(|line| line.samples.len() > 10_000).collect();
+    let (mut samples, mut random) = (vec![0; 4_000], Random::new(99));
+    for n in 0.. {
+        samples.extend_from_slice(&lines[n % lines.len()].samples);
+        let pause = if n % 4 == 0 { 2.0 + 2.0 * random.share() } else { 0.15 + 0.5 * random.share() };
+        samples.resize(samples.len() + (pause * 8_000.0) as usize, 0);
+        if samples.len() >= minutes * 480_000 {
+            break;
+        }
+    }
+    samples.truncate(minutes * 480_000);
+    samples
+}
+
+/// The caller cuts in every seven to eight seconds; when, in seconds.
+fn interruptions(length: usize) -> (Vec<i16>, Vec<f64>) {
+    let (mut samples, mut onsets, mut random) = (vec![0; length], Vec::new(), Random::new(7));
+    let mut at = 40_000;
+    for line in speech::caller_lines().iter().cycle() {
+        let Some(place) = samples.get_mut(at..at + line.samples.len()) else { break };
+        place.copy_from_slice(&line.samples);
+        onsets.push(at as f64 / 8_000.0);
+        at += 56_000 + (random.share() * 8_000.0) as usize;
+    }
+    (samples, onsets)
+}
+
+/// What the model hears, and the CPU seconds it took.
+fn through(guard: EchoMode, agent: &[i16], line: &[i16]) -> (Vec<i16>, f64) {
+    let mut front = FrontEnd::new(FrontParams { echo_guard: guard, ..FrontParams::OFF }, Rate::Hz8000);
+    let (begin, mut heard) = (Instant::now(), line.to_vec());
+    let before = cpu_seconds();
+    for (n, (sent, frame)) in agent.chunks_exact(FRAME).zip(heard.chunks_exact_mut(FRAME)).enumerate() {
+        let now = begin + Duration::from_millis(20 * n as u64);
+        front.sent(now, Rate::Hz8000, sent);
+        front.process(now + Duration::from_millis(20), frame);
+    }
+    (heard, cpu_seconds() - before)
+}
+
+/// When turns of the caller began, in seconds.
+fn turns(heard: &[i16]) -> Vec<f64> {
+    let rules = TurnDetection {
+        threshold: 0.5,
+        prefix_padding_ms: 300,
+        silence_duration_ms: 500,
+        create_response: true,
+        interrupt_response: true,
+        idle_timeout_ms: None,
+    };
+    let (mut vad, mut borders, mut starts) = (Vad::new(rules, 8_000, 0), Vec::new(), Vec::new());
+    for (n, frame) in heard.chunks(FRAME).enumerate() {
+        vad.push(frame, &mut borders);
+        let begun = borders.drain(..).filter(|border| matches!(border, Border::Started { .. })).count();
+        starts.extend(std::iter::repeat_n((n + 1) as f64 * 0.02, begun));
+    }
+    starts
+}
+
+/// Of this thread, as the kernel counts them; zero where it does not.
+fn cpu_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
+}
