@@ -28,9 +28,11 @@ next_key_secs = 2
 const SCENARIO: &str = r#"
 name = "digits"
 [[greeting]]
-do = [{ say = ["go_ahead"] }, { call = "collect_digits" }]
+say = ["go_ahead"]
+[[greeting]]
+call = "collect_digits"
 [[fallback]]
-do = [{ say = ["go_ahead"] }]
+say = ["go_ahead"]
 "#;
 
 /// Every file below a directory, with its name.

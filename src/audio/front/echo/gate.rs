@@ -94,7 +94,7 @@ impl Gate {
             peak: 0.0,
             peak_before: 0.0,
             peak_pieces: 0,
-            floor: 400.0,
+            floor: 64.0,
             rest: 1.0,
             recent_echo: 0.0,
             score: 0,
@@ -171,6 +171,9 @@ impl Gate {
             self.open = false;
             self.level(1.0);
             return Verdict::default();
+        }
+        if heard.near < self.floor {
+            self.learn_floor(heard.near);
         }
         self.seen = (self.seen + 1).min(BELIEVE);
         let expected = self.gain * heard.sent;
