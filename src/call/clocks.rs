@@ -78,7 +78,7 @@ impl Call {
             && self.transfer.is_none()
             && self.leg.is_none()
             && self.leg_wish.is_none()
-            && !self.tools.is_running()
+            && !self.tools.is_busy()
     }
 
     pub(super) fn timeout(&self, now: Instant) -> Option<Instant> {

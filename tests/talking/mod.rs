@@ -126,6 +126,7 @@ fn plan() -> Dialplan {
         fallback: Fallback::Reject,
         transcript: false,
         caller_info: Vec::new(),
+        front: voxtrunk::audio::front::FrontParams::default(),
         on_resume: OnResume::Tell,
     }
 }
