@@ -16,3 +16,4 @@ mod sipp;
 mod srtp;
 mod support;
 mod transfers;
+mod wideband;

@@ -143,7 +143,7 @@ pub fn free_port() -> u16 {
 pub struct Server {
     pub sip: SocketAddr,
     pub dir: TempDir,
-    running: Vec<Running>,
+    pub running: Vec<Running>,
 }
 
 impl Server {

@@ -81,6 +81,7 @@ def main():
     p.add_argument("--update-at", type=float)
     p.add_argument("--transport", choices=["udp", "tcp", "tls"], default="udp")
     p.add_argument("--codec", default="PCMU/8000")
+    p.add_argument("--rate", type=int, default=8000)
     p.add_argument("--ptime", type=int, default=20)
     p.add_argument("--bound", default="127.0.0.1")
     p.add_argument("--accept-refer", action="store_true")
@@ -99,8 +100,8 @@ def main():
     config.logConfig.level = args.log_level
     config.logConfig.consoleLevel = args.log_level
     config.uaConfig.threadCnt = 1
-    config.medConfig.clockRate = 8000
-    config.medConfig.sndClockRate = 8000
+    config.medConfig.clockRate = args.rate
+    config.medConfig.sndClockRate = args.rate
     config.medConfig.audioFramePtime = 20
     config.medConfig.ecTailLen = 0
     config.medConfig.noVad = True
