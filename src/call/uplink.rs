@@ -61,6 +61,8 @@ pub(super) struct Uplink {
     append_bytes: usize,
     timeline: Timeline,
     muted: bool,
+    /// A packet came since the start.
+    begun: bool,
     decoder: Decoder,
     concealer: Concealer,
     noise: ComfortNoise,
@@ -86,6 +88,7 @@ impl Uplink {
             append_bytes: append_ms.clamp(20, 100) as usize * format.bytes_per_ms(),
             timeline: Timeline::new(reorder_wait),
             muted: false,
+            begun: false,
             decoder: Decoder::new(),
             concealer: Concealer::new(line),
             noise: ComfortNoise::new(),
@@ -131,6 +134,7 @@ impl Uplink {
     /// The session takes audio from now on.
     pub fn start(&mut self, now: Instant) {
         self.timeline.start(now);
+        self.begun = false;
     }
 
     /// Nobody takes audio any more.
@@ -207,6 +211,11 @@ impl Uplink {
         self.correct(now, length);
         self.feed(append);
         self.timeline.align(now);
+        if !std::mem::replace(&mut self.begun, true) && !self.batch.is_empty() {
+            // What was filled up to the first packet ends anywhere: a rest of it would wait in front of every packet from now on.
+            append(&self.batch);
+            self.batch.clear();
+        }
     }
 
     /// RFC 3389: the peer is silent from here on, and its line sounds like this, -dBov.
