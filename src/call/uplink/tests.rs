@@ -313,3 +313,20 @@ fn it_can_start_again() {
     (0..50).for_each(|n| rig.packet(ms(5_000 + 20 * n), &LOUD));
     assert_eq!(rig.bytes - before, 50 * 160);
 }
+
+/// The first packet comes at any time after the start; what was filled before it does not stand in front of all that follows.
+#[test]
+fn no_rest_stays_in_front_of_the_packets() {
+    for first in [1, 7, 13, 33, 55, 90] {
+        let mut rig = Rig::new(AudioFormat::Pcmu);
+        for t in (0..first).step_by(5) {
+            rig.tick(ms(t));
+        }
+        for n in 0..20 {
+            let before = rig.bytes;
+            rig.packet(ms(first + 20 * n), &LOUD);
+            assert!(rig.uplink.batch.is_empty(), "first at {first} ms, packet {n}: {} wait", rig.uplink.batch.len());
+            assert!(rig.bytes >= before + 160, "first at {first} ms, packet {n}");
+        }
+    }
+}
