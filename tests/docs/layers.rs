@@ -42,8 +42,8 @@ const APART: [(&str, &[&str]); 5] = [
 const DOORS: [(&str, &[&str]); 20] = [
     ("md5::", &["sip/digest/hash.rs"]),
     ("sha2::", &["sip/digest/hash.rs"]),
-    ("hmac::", &["sip/digest/hash.rs"]),
-    ("ring::hmac", &["rtp/srtp/cipher.rs"]),
+    ("hmac::", &["sip/digest/hash.rs", "rtp/srtp/cipher.rs"]),
+    ("sha1::", &["rtp/srtp/cipher.rs"]),
     ("ring::aead", &["rtp/srtp/cipher.rs"]),
     ("aes::Aes", &["rtp/srtp/cipher.rs"]),
     ("ctr::Ctr", &["rtp/srtp/cipher.rs"]),

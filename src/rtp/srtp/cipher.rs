@@ -1,4 +1,4 @@
-//! The primitives of SRTP (door of crates aes and ctr, and of `hmac` and `aead` of ring): AES in counter mode, HMAC-SHA1, AES-GCM.
+//! The primitives of SRTP (door of crates aes, ctr and sha1, with hmac, and of `aead` of ring): AES in counter mode, HMAC-SHA1, AES-GCM.
 //!
 //! In: keys, nonces and octets. Out: the same octets transformed in place, and tags. Nothing here knows of packets; nothing allocates.
 
@@ -6,8 +6,9 @@ use aes::cipher::{BlockCipherEncrypt, InnerIvInit, KeyInit, StreamCipherCore, co
 use aes::{Aes128Enc, Aes256Enc};
 use ctr::CtrCore;
 use ctr::flavors::Ctr128BE;
+use hmac::{Hmac, Mac};
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use ring::hmac as mac;
+use sha1::Sha1;
 
 /// Octets of a whole HMAC-SHA1 tag.
 pub(super) const HMAC_LEN: usize = 20;
@@ -44,21 +45,20 @@ fn apply<C: BlockCipherEncrypt<BlockSize = U16>>(key: &C, iv: &[u8; 16], octets:
 }
 
 /// HMAC-SHA1 (RFC 3711 §4.2.1) with its key already hashed in.
-pub(super) struct Authenticator(mac::Key);
+pub(super) struct Authenticator(Hmac<Sha1>);
 
 impl Authenticator {
-    pub fn new(key: &[u8]) -> Authenticator {
-        Authenticator(mac::Key::new(mac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key))
+    /// A key of any length is good.
+    pub fn new(key: &[u8]) -> Option<Authenticator> {
+        Hmac::new_from_slice(key).ok().map(Authenticator)
     }
 
     /// The tag of `octets` and then `more`, whole; a suite uses its first octets.
     pub fn tag(&self, octets: &[u8], more: &[u8]) -> [u8; HMAC_LEN] {
-        let mut context = mac::Context::with_key(&self.0);
+        let mut context = self.0.clone();
         context.update(octets);
         context.update(more);
-        let mut tag = [0; HMAC_LEN];
-        tag.iter_mut().zip(context.sign().as_ref()).for_each(|(to, from)| *to = *from);
-        tag
+        context.finalize().into_bytes().into()
     }
 
     /// Whether `tag` is the beginning of that tag. Takes as long for a wrong one as for the right one.

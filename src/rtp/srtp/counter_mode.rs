@@ -27,7 +27,7 @@ impl Half {
         derive(master, encryption, key)?;
         derive(master, authentication, &mut authentication_key)?;
         derive(master, salting, &mut salt)?;
-        Some(Half { keystream: Keystream::new(key)?, authenticator: Authenticator::new(&authentication_key), salt })
+        Some(Half { keystream: Keystream::new(key)?, authenticator: Authenticator::new(&authentication_key)?, salt })
     }
 
     /// Encrypts and decrypts.
