@@ -318,7 +318,7 @@ impl Machine {
             self.step(session, |slot, shared| match slot.opened(shared, attempt, result) {
                 Ok(step) => step,
                 Err(socket) => {
-                    unwanted = socket;
+                    unwanted = socket.map(|socket| *socket);
                     Step::Goes
                 }
             });

@@ -313,9 +313,9 @@ impl Slot {
         shared: &mut Shared,
         attempt: u32,
         result: Result<RealtimeSocket, SessionFault>,
-    ) -> Result<Step, Option<RealtimeSocket>> {
+    ) -> Result<Step, Option<Box<RealtimeSocket>>> {
         if attempt != self.attempt || self.opening.is_none() {
-            return Err(result.ok());
+            return Err(result.ok().map(Box::new));
         }
         self.opening = None;
         Ok(match result {
