@@ -99,7 +99,7 @@ fn call(name: &str, said: &[i16], sender: Sender, path: Path, seed: u64) -> Hear
         wav::write(&dir.join(format!("{name}-{seed}.wav")), 8_000, &[&samples]).expect("written");
     }
     world.caller_hangs_up();
-    let rtp = world.ends_within(ms(0)).cdr.rtp.clone();
+    let rtp = world.ends_within(ms(0)).cdr.rtp;
     println!("{name}, seed {seed}: clock {least}..{most} ms, {rtp:?}");
     Heard { samples, rtp, clock: (least, most) }
 }
