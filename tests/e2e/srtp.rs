@@ -83,7 +83,8 @@ async fn attack(server: SocketAddr, packets: u32) -> u32 {
         ticks.tick().await;
         for _ in 0..25 {
             let n = sent as u8;
-            let mut packet = vec![if n.is_multiple_of(7) { n } else { 0x80 }, if n.is_multiple_of(5) { 101 } else { 0 }];
+            let mut packet =
+                vec![if n.is_multiple_of(7) { n } else { 0x80 }, if n.is_multiple_of(5) { 101 } else { 0 }];
             packet.extend((sent as u16).to_be_bytes());
             packet.extend((sent * 160).to_be_bytes());
             packet.extend(7u32.to_be_bytes());
