@@ -140,6 +140,7 @@ mod tests {
         RtpPorts::new(ip, 30001, 30001 + 2 * pairs, Duration::from_secs(30), 1)
     }
 
+    /// RTP-12: RTP even, RTCP the next one; none left is told.
     #[test]
     fn pairs_are_even_odd_inside_the_range() {
         let mut ports = pool(1, 3);
@@ -154,6 +155,7 @@ mod tests {
         assert_eq!(ports.in_use(), 3);
     }
 
+    /// RTP-12: a port is not given out again before its rest is over.
     #[test]
     fn a_freed_port_rests() {
         let mut ports = pool(2, 1);

@@ -7,8 +7,7 @@ use std::time::Duration;
 use voxtrunk::audio::{quality, wav};
 
 /// The service gives the caller's own voice back: nothing an echo guard could make sense of.
-const PLAN: &str =
-    "numbers = [\"100\"]\ninstructions = \"Echo.\"\ngreeting = \"none\"\n[audio]\necho_guard = \"off\"\n";
+const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Echo.\"\ngreeting = \"none\"\n[audio]\necho_guard = \"off\"\nhigh_pass = false\n";
 
 /// A configuration folder: WAV in, WAV out, no sound card, loopback only.
 pub fn configuration(dir: &Path, codec: &str, ptime_ms: u32) -> PathBuf {

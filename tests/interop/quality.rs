@@ -18,7 +18,7 @@ use voxtrunk::audio::{quality, wav};
 
 /// No turn-taking between the two directions: both are judged at once.
 /// Both sides speak all the time, and the network is what is judged: no echo guard.
-const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Explain.\"\ngreeting = { instructions = \"Begin.\" }\n\n[turn_detection]\ntype = \"server_vad\"\ncreate_response = false\ninterrupt_response = false\n\n[audio]\necho_guard = \"off\"\n";
+const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Explain.\"\ngreeting = { instructions = \"Begin.\" }\n\n[turn_detection]\ntype = \"server_vad\"\ncreate_response = false\ninterrupt_response = false\n\n[audio]\necho_guard = \"off\"\nhigh_pass = false\n";
 const SCENARIO: &str = "name = \"quality\"\n[[greeting]]\nsay = [\"long_explanation\"]\n";
 /// How much worse than telephone to telephone a condition may be, MOS: what the medians of as many seeds scatter by themselves.
 const TOLERANCE: f64 = 0.1;
