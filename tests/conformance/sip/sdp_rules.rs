@@ -123,7 +123,7 @@ fn codec_order() {
     let mut ours = Negotiation::new(LocalMedia { codecs: vec![Codec::Pcmu, Codec::G722], ..local() });
     let answer = ours.receive_offer(wide.as_bytes()).expect("taken");
     assert_eq!((answer.media.codec, answer.media.send_payload_type), (Codec::G722, 96));
-    assert!(text(&answer.sdp).contains("m=audio 4000 RTP/AVP 96 101\r\n"), "{}", text(&answer.sdp));
+    assert!(text(&answer.sdp).contains("m=audio 30000 RTP/AVP 96 101\r\n"), "{}", text(&answer.sdp));
     assert!(text(&answer.sdp).contains("a=rtpmap:96 G722/8000\r\n"), "{}", text(&answer.sdp));
     let mut no_dtmf = Negotiation::new(LocalMedia { dtmf: false, ..local() });
     let answer = no_dtmf.receive_offer(sdp(1, AUDIO).as_bytes()).expect("taken");
