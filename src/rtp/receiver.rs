@@ -162,11 +162,11 @@ impl Receiver {
     pub fn set_authenticated(&mut self, authenticated: bool) {
         self.authenticated = authenticated;
     }
-    /// Takes one datagram. Malformed, foreign and unknown ones are counted and dropped.
-    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
-        if let Err(cause) = self.accept(now, from, datagram) {
-            self.count(cause);
-        }
+    /// Takes one datagram. Malformed, foreign and unknown ones are counted and dropped; why is given back.
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Option<DropCause> {
+        let cause = self.accept(now, from, datagram).err()?;
+        self.count(cause);
+        Some(cause)
     }
     /// Next output that is due. Call until `None` after each datagram and at each tick.
     pub fn poll(&mut self, now: Instant) -> Option<Received<'_>> {

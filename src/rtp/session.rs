@@ -126,19 +126,16 @@ impl RtpSession {
             Kind::Stun | Kind::Dtls => self.refused.webrtc += 1,
             Kind::Rtp | Kind::Zrtp | Kind::Turn | Kind::Unknown => {}
         }
-        let causes = |receiver: &Receiver| [DropCause::Source, DropCause::PayloadType].map(|c| receiver.dropped(c));
-        let before = causes(&self.receiver);
         let Some(packet) = self.protection.open_rtp(now, datagram) else {
             self.refused.unauthentic = Some(from);
             return;
         };
-        self.receiver.handle_datagram(now, from, packet);
-        let after = causes(&self.receiver);
-        if before[0] != after[0] {
-            self.refused.strangers.saw(from, false);
-        }
-        if before[1] != after[1] {
-            self.refused.payload_type = datagram.get(1).map(|octet| octet & 0x7F);
+        match self.receiver.handle_datagram(now, from, packet) {
+            Some(DropCause::Source) => {
+                self.refused.strangers.saw(from, false);
+            }
+            Some(DropCause::PayloadType) => self.refused.payload_type = datagram.get(1).map(|octet| octet & 0x7F),
+            _ => {}
         }
     }
 
