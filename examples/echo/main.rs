@@ -126,15 +126,7 @@ fn through(guard: EchoMode, agent: &[i16], line: &[i16]) -> (Vec<i16>, f64) {
 
 /// When turns of the caller began, in seconds.
 fn turns(heard: &[i16]) -> Vec<f64> {
-    let rules = TurnDetection {
-        threshold: 0.5,
-        prefix_padding_ms: 300,
-        silence_duration_ms: 500,
-        create_response: true,
-        interrupt_response: true,
-        idle_timeout_ms: None,
-    };
-    let (mut vad, mut borders, mut starts) = (Vad::new(rules, 8_000, 0), Vec::new(), Vec::new());
+    let (mut vad, mut borders, mut starts) = (Vad::new(TurnDetection::default(), 8_000, 0), Vec::new(), Vec::new());
     for (n, frame) in heard.chunks(FRAME).enumerate() {
         vad.push(frame, &mut borders);
         let begun = borders.drain(..).filter(|border| matches!(border, Border::Started { .. })).count();

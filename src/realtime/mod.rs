@@ -86,6 +86,20 @@ pub enum TurnDetection {
     },
 }
 
+impl Default for TurnDetection {
+    /// What a dialplan without `[turn_detection]` gets.
+    fn default() -> TurnDetection {
+        TurnDetection::ServerVad {
+            threshold: 0.5,
+            prefix_padding_ms: 300,
+            silence_duration_ms: 500,
+            create_response: true,
+            interrupt_response: true,
+            idle_timeout_ms: None,
+        }
+    }
+}
+
 /// semantic_vad's eagerness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Eagerness {

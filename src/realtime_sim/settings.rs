@@ -19,6 +19,20 @@ pub struct TurnDetection {
     pub idle_timeout_ms: Option<u32>,
 }
 
+impl Default for TurnDetection {
+    /// server_vad as it is by default.
+    fn default() -> TurnDetection {
+        TurnDetection {
+            threshold: 0.5,
+            prefix_padding_ms: 300,
+            silence_duration_ms: 500,
+            create_response: true,
+            interrupt_response: true,
+            idle_timeout_ms: None,
+        }
+    }
+}
+
 /// The effective configuration of one session.
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -110,14 +110,7 @@ mod tests {
     use crate::realtime_sim::speech;
 
     fn rules(silence_duration_ms: u32) -> TurnDetection {
-        TurnDetection {
-            threshold: 0.5,
-            prefix_padding_ms: 300,
-            silence_duration_ms,
-            create_response: true,
-            interrupt_response: true,
-            idle_timeout_ms: None,
-        }
+        TurnDetection { silence_duration_ms, ..TurnDetection::default() }
     }
 
     /// Each caller line is one turn, from silence, with the asked pause after it, on both input rates.

@@ -29,7 +29,7 @@ fn a_minimal_plan_has_sane_defaults() {
         interrupt_response: true,
         idle_timeout_ms: None,
     };
-    assert_eq!(plan.turn_detection, expected);
+    assert_eq!((&plan.turn_detection, TurnDetection::default()), (&expected, expected.clone()));
     let limits = plan.limits;
     assert_eq!((limits.max_call, limits.no_media_start), (Duration::from_secs(1800), Duration::from_secs(30)));
     assert_eq!((limits.no_media, limits.caller_silence), (Duration::from_secs(15), Some(Duration::from_secs(30))));

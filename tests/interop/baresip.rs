@@ -9,6 +9,16 @@ use voxtrunk::audio::{quality, wav};
 /// The service gives the caller's own voice back: nothing an echo guard could make sense of.
 const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Echo.\"\ngreeting = \"none\"\n[audio]\necho_guard = \"off\"\nhigh_pass = false\n";
 
+/// What baresip heard: the one recording in its folder. `output`: for the panic when there is none.
+pub fn recording(dir: &Path, output: &str) -> PathBuf {
+    std::fs::read_dir(dir)
+        .expect("our folder")
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.to_string_lossy().ends_with("-dec.wav"))
+        .unwrap_or_else(|| panic!("baresip recorded nothing:\n{output}"))
+}
+
 /// A configuration folder: WAV in, WAV out, no sound card, loopback only.
 pub fn configuration(dir: &Path, codec: &str, ptime_ms: u32) -> PathBuf {
     let folder = dir.join("baresip");
@@ -49,12 +59,7 @@ fn echo(codec: &str, ptime_ms: u32) {
     command.current_dir(dir).arg("-4").arg("-f").arg(&folder).args(["-t", "9"]);
     command.arg("-e").arg(format!("/dial sip:100@{}", server.sip));
     let (_, output) = run(&mut command, Duration::from_secs(60));
-    let recording = std::fs::read_dir(dir)
-        .expect("our folder")
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.to_string_lossy().ends_with("-dec.wav"))
-        .unwrap_or_else(|| panic!("baresip recorded nothing:\n{output}"));
+    let recording = recording(dir, &output);
     let heard = wav::read_8k_mono(&recording).expect("baresip's recording");
     let report = quality::compare(&said, &heard).expect("speech came back");
     println!("baresip {codec} {ptime_ms} ms: {report:?}");

@@ -221,12 +221,7 @@ fn baresip_to_us(python: &Path, baresip: &Path, condition: Condition, seed: u64)
     let (_, output) = run(&mut command, Duration::from_secs(60));
     let record = server.cdrs(1)[0]["rtp"].clone();
     println!("baresip to us, {}, seed {seed}: {:?} {record}", condition.name, relay.counts());
-    let heard = std::fs::read_dir(dir)
-        .expect("our folder")
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.to_string_lossy().ends_with("-dec.wav"))
-        .unwrap_or_else(|| panic!("baresip recorded nothing:\n{output}"));
+    let heard = super::baresip::recording(dir, &output);
     scores(python, dir, &speech, &recorded(dir), &heard)
 }
 

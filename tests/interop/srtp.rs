@@ -186,12 +186,7 @@ fn baresip_call(
     command.current_dir(dir).args(["-4", "-s", "-f"]).arg(&folder).args(["-t", "9"]);
     command.arg("-e").arg(format!("/dial sip:100@127.0.0.1:{port};transport={transport}"));
     let (_, output) = run(&mut command, Duration::from_secs(60));
-    let recording = std::fs::read_dir(dir)
-        .expect("our folder")
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.to_string_lossy().ends_with("-dec.wav"))
-        .unwrap_or_else(|| panic!("baresip recorded nothing:\n{output}"));
+    let recording = baresip::recording(dir, &output);
     assert!(output.contains(&format!("{profile} 0")), "the profile:\n{output}");
     let heard = wav::read_8k_mono(&recording).expect("baresip's recording");
     let report = quality::compare(&said, &heard).expect("speech came back");

@@ -122,12 +122,7 @@ fn echo_of_baresip_in_g722() {
         command.current_dir(dir).arg("-4").arg("-f").arg(&folder).args(["-t", "10"]);
         command.arg("-e").arg(format!("/dial sip:100@{}", server.sip));
         let (_, output) = run(&mut command, Duration::from_secs(60));
-        let recording = std::fs::read_dir(dir)
-            .expect("our folder")
-            .flatten()
-            .map(|entry| entry.path())
-            .find(|path| path.to_string_lossy().ends_with("-dec.wav"))
-            .unwrap_or_else(|| panic!("baresip recorded nothing:\n{output}"));
+        let recording = baresip::recording(dir, &output);
         let record = &server.cdrs(1)[0];
         assert_eq!((&record["cause"], &record["codec"]), (&"caller_bye".into(), &"G722".into()), "{output}");
         verdict("baresip", 0.15, judge(&python, dir, &said, &recording))

@@ -34,15 +34,7 @@ fn call(guard: EchoMode, loss_db: f64, delay_ms: usize) -> Listening {
     let gain = 10f64.powf(-loss_db / 20.0) / size;
     world.peer.echo = Some(Echo { delay: delay_ms * 8, response: response.iter().map(|h| h * gain).collect() });
     world.answered_within(ms(800));
-    let rules = TurnDetection {
-        threshold: 0.5,
-        prefix_padding_ms: 300,
-        silence_duration_ms: 500,
-        create_response: true,
-        interrupt_response: true,
-        idle_timeout_ms: None,
-    };
-    Listening { world, vad: Vad::new(rules, 24_000, 0), borders: Vec::new(), starts: Vec::new() }
+    Listening { world, vad: Vad::new(TurnDetection::default(), 24_000, 0), borders: Vec::new(), starts: Vec::new() }
 }
 
 impl Listening {
