@@ -16,7 +16,16 @@ pub fn unix_ms() -> u64 {
 
 /// What all threads of this process have used of the CPUs.
 pub fn process_cpu() -> Duration {
-    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    cpu_time(rustix::time::ClockId::ProcessCPUTime)
+}
+
+/// What this thread has used of the CPUs.
+pub fn thread_cpu() -> Duration {
+    cpu_time(rustix::time::ClockId::ThreadCPUTime)
+}
+
+fn cpu_time(clock: rustix::time::ClockId) -> Duration {
+    let used = rustix::time::clock_gettime(clock);
     Duration::new(used.tv_sec.try_into().unwrap_or(0), used.tv_nsec.try_into().unwrap_or(0))
 }
 

@@ -266,18 +266,12 @@ fn local() -> LocalMedia {
     }
 }
 
-/// CPU time of this thread: what other threads and processes do hardly shows.
-pub fn thread_cpu_time() -> std::time::Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    std::time::Duration::new(now.tv_sec.try_into().unwrap_or(0), now.tv_nsec.try_into().unwrap_or(0))
-}
-
-/// The least CPU time of one [`run`] in `runs` of them.
+/// The least CPU time of this thread for one [`run`] in `runs` of them: what other threads and processes do hardly shows.
 pub fn least_time(parser: Parser, bytes: &Bytes, runs: usize) -> std::time::Duration {
     let once = || {
-        let start = thread_cpu_time();
+        let start = voxtrunk::net::clock::thread_cpu();
         std::hint::black_box(run(parser, std::hint::black_box(bytes)));
-        thread_cpu_time().saturating_sub(start)
+        voxtrunk::net::clock::thread_cpu().saturating_sub(start)
     };
     (0..runs).map(|_| once()).min().unwrap_or_default()
 }

@@ -9,7 +9,6 @@ mod media;
 mod values;
 
 use crate::support::Rng;
-use crate::worst::thread_cpu_time;
 use std::time::{Duration, Instant};
 use voxtrunk::net::clock;
 
@@ -172,9 +171,9 @@ impl Fuzz {
     #[track_caller]
     pub fn run<T>(&self, input: &[u8], work: impl FnOnce() -> T) -> T {
         let told = Told(self, input);
-        let start = thread_cpu_time();
+        let start = voxtrunk::net::clock::thread_cpu();
         let out = work();
-        let took = thread_cpu_time().saturating_sub(start);
+        let took = voxtrunk::net::clock::thread_cpu().saturating_sub(start);
         assert!(took < LIMIT, "{took:?} for {} bytes", input.len());
         drop(told);
         out
