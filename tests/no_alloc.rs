@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use voxtrunk::audio::codec::{Decoder, Encoder};
 use voxtrunk::audio::conceal::Concealer;
+use voxtrunk::audio::front::FrontParams;
 use voxtrunk::audio::g711::Law;
 use voxtrunk::audio::line::{FromLine, ToLine};
 use voxtrunk::audio::pcm::{FRAME_8K, FRAME_24K, Rate};
@@ -340,7 +341,7 @@ fn srtp_allocates_nothing_per_packet() {
 #[test]
 fn a_talking_call_allocates_nothing_per_packet() {
     let start = clock::now();
-    let mut call = talking::call(start);
+    let mut call = talking::call(start, FrontParams::default());
     let mut buffers = Buffers::default();
     let (mut packets, mut appended, mut notes) = (0u32, 0usize, 0u32);
     let mut input = |call: &mut Call, now, input: Input<'_>| {

@@ -1,9 +1,10 @@
-//! A call that talks, for the allocation test: answered, acknowledged, its session ready.
+//! A call that talks, for tests and benches of what a packet costs: answered, acknowledged, its session ready.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use voxtrunk::audio::front::FrontParams;
 use voxtrunk::call::{Call, CallParams, Input, MediaPolicy, Output};
 use voxtrunk::config::dialplan::{AnswerPolicy, AudioChoice, Dialplan, Fallback, Limits, NumberPattern, OnResume};
 use voxtrunk::observe::pii::Pii;
@@ -29,7 +30,7 @@ pub fn delta(audio: &[u8]) -> String {
     )
 }
 
-pub fn call(now: Instant) -> Call {
+pub fn call(now: Instant, front: FrontParams) -> Call {
     let peer = super::peer();
     let offer = format!(
         "v=0\r\no=- 77 1 IN IP4 {0}\r\ns=-\r\nc=IN IP4 {0}\r\nt=0 0\r\nm=audio {1} RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n",
@@ -48,7 +49,7 @@ pub fn call(now: Instant) -> Call {
         id: Arc::from("c1"),
         session: SessionId(7),
         sip_call_id: "abc@pbx.example".into(),
-        plan: Arc::new(plan()),
+        plan: Arc::new(plan(front)),
         provider_name: "fake".into(),
         endpoint: Endpoint {
             kind: ProviderKind::Compatible,
@@ -87,7 +88,7 @@ fn drain(call: &mut Call, now: Instant) {
     while !matches!(call.poll_output(now), Output::Timeout(_)) {}
 }
 
-fn plan() -> Dialplan {
+fn plan(front: FrontParams) -> Dialplan {
     Dialplan {
         file: PathBuf::from("talking.toml"),
         name: "talking".into(),
@@ -119,7 +120,7 @@ fn plan() -> Dialplan {
         fallback: Fallback::Reject,
         transcript: false,
         caller_info: Vec::new(),
-        front: voxtrunk::audio::front::FrontParams::default(),
+        front,
         on_resume: OnResume::Tell,
     }
 }
