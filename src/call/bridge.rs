@@ -112,8 +112,8 @@ impl Call {
             return;
         }
         let Some(leg) = &mut self.leg else { return };
-        let last_packet = leg.media.as_ref().and_then(|media| media.rtp.receiver.last_packet());
-        if leg.limits.as_mut().is_some_and(|limits| limits.media_is_due(now, last_packet)) {
+        let last_heard = leg.media.as_ref().and_then(|media| media.rtp.receiver.last_heard());
+        if leg.limits.as_mut().is_some_and(|limits| limits.media_is_due(now, last_heard)) {
             self.hang_up(now, CallEnd::new(EndedBy::Fault, Cause::NoMedia));
         }
     }

@@ -92,11 +92,11 @@ impl Call {
     }
 
     fn slow_timeout(&self, now: Instant) -> Option<Instant> {
-        let last_packet = self.media.as_ref().and_then(|m| m.rtp.receiver.last_packet());
+        let last_heard = self.media.as_ref().and_then(|m| m.rtp.receiver.last_heard());
         [
             self.digits.timeout().filter(|_| self.takes_digits()),
             self.tools.timeout(),
-            self.limits.as_ref().and_then(|l| l.timeout(last_packet)),
+            self.limits.as_ref().and_then(|l| l.timeout(last_heard)),
             self.silence.timeout(),
             self.transfer_timeout(now),
             self.leg_timeout(),

@@ -192,8 +192,8 @@ impl Call {
         if self.is_ended() || self.answered.is_none() {
             return;
         }
-        let last_packet = self.media.as_ref().and_then(|m| m.rtp.receiver.last_packet());
-        let Some(due) = self.limits.as_mut().and_then(|limits| limits.due(now, last_packet)) else { return };
+        let last_heard = self.media.as_ref().and_then(|m| m.rtp.receiver.last_heard());
+        let Some(due) = self.limits.as_mut().and_then(|limits| limits.due(now, last_heard)) else { return };
         match due {
             Due::End => self.hang_up(now, CallEnd::new(EndedBy::Agent, Cause::MaxCall)),
             Due::NoMedia if self.is_bridged() => self.hang_up(now, CallEnd::new(EndedBy::Fault, Cause::NoMedia)),

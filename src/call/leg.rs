@@ -268,12 +268,12 @@ impl Call {
         let leg = self.leg.as_ref();
         let media = leg.and_then(|leg| leg.media.as_ref());
         let limits = leg.and_then(|leg| leg.limits.as_ref()).filter(|_| matches!(self.phase, Phase::Bridged { .. }));
-        let last_packet = media.and_then(|media| media.rtp.receiver.last_packet());
+        let last_heard = media.and_then(|media| media.rtp.receiver.last_heard());
         [
             asked,
             leg.and_then(|leg| leg.deadline),
             media.and_then(Media::timeout),
-            limits.and_then(|limits| limits.media_timeout(last_packet)),
+            limits.and_then(|limits| limits.media_timeout(last_heard)),
         ]
         .into_iter()
         .flatten()

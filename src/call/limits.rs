@@ -13,7 +13,7 @@ pub(super) enum Due {
     Goodbye,
     /// The cap.
     End,
-    /// Nothing was received for too long.
+    /// Nothing was heard for too long.
     NoMedia,
 }
 
@@ -64,15 +64,15 @@ impl LimitClock {
         self.media_from
     }
 
-    fn media_deadline(&self, last_packet: Option<Instant>) -> Option<Instant> {
+    fn media_deadline(&self, last_heard: Option<Instant>) -> Option<Instant> {
         let from = self.media_from?;
-        Some(match last_packet {
+        Some(match last_heard {
             None => from + self.no_media_start,
             Some(last) => last.max(from) + self.no_media,
         })
     }
 
-    pub fn due(&mut self, now: Instant, last_packet: Option<Instant>) -> Option<Due> {
+    pub fn due(&mut self, now: Instant, last_heard: Option<Instant>) -> Option<Due> {
         if now >= self.cap() {
             return Some(Due::End);
         }
@@ -80,7 +80,7 @@ impl LimitClock {
             self.said_goodbye = true;
             return Some(Due::Goodbye);
         }
-        if self.media_deadline(last_packet)? <= now {
+        if self.media_deadline(last_heard)? <= now {
             self.media_from = None;
             return Some(Due::NoMedia);
         }
@@ -88,17 +88,17 @@ impl LimitClock {
     }
 
     /// The media clock alone: whether nothing came for too long.
-    pub fn media_is_due(&mut self, now: Instant, last_packet: Option<Instant>) -> bool {
-        self.media_deadline(last_packet).is_some_and(|at| at <= now)
+    pub fn media_is_due(&mut self, now: Instant, last_heard: Option<Instant>) -> bool {
+        self.media_deadline(last_heard).is_some_and(|at| at <= now)
     }
 
-    pub fn media_timeout(&self, last_packet: Option<Instant>) -> Option<Instant> {
-        self.media_deadline(last_packet)
+    pub fn media_timeout(&self, last_heard: Option<Instant>) -> Option<Instant> {
+        self.media_deadline(last_heard)
     }
 
-    pub fn timeout(&self, last_packet: Option<Instant>) -> Option<Instant> {
+    pub fn timeout(&self, last_heard: Option<Instant>) -> Option<Instant> {
         let cap = if self.said_goodbye { self.cap() } else { self.goodbye_at() };
-        self.media_deadline(last_packet).map_or(Some(cap), |media| Some(cap.min(media)))
+        self.media_deadline(last_heard).map_or(Some(cap), |media| Some(cap.min(media)))
     }
 }
 

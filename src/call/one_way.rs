@@ -54,6 +54,8 @@ pub(super) struct Facts<'a> {
     pub trunk: Option<&'a str>,
     /// The one that was agreed on.
     pub codec: &'static str,
+    /// The peer's keys came.
+    pub keys: bool,
     pub refused: &'a Refused,
     pub srtp_failed: u64,
     pub reports: &'a ReportStats,
@@ -83,6 +85,11 @@ impl Facts<'_> {
                 self.codec
             );
             return Verdict { cause: "payload_type", why };
+        }
+        if self.keys {
+            let why = "keys (telephone-events) come from the peer, audio does not: its microphone is muted, or a gateway on the way drops \
+                       its audio; packets do reach us, so look there and not at the firewall";
+            return Verdict { cause: "only_keys", why: why.to_owned() };
         }
         if self.refused.webrtc > 0 {
             let why = "STUN or DTLS comes where RTP should: the peer expects WebRTC (ICE, DTLS-SRTP), which is not spoken here; make its \
@@ -196,7 +203,7 @@ impl Call {
             return None;
         }
         let from = self.limits.as_ref()?.media_from()?;
-        let last = self.media.as_ref()?.rtp.receiver.last_packet().filter(|last| *last >= from);
+        let last = self.media.as_ref()?.rtp.receiver.last_heard().filter(|last| *last >= from);
         Some(last.map_or((from, from + START, false), |last| (last, last + LATER, true)))
     }
 
@@ -242,7 +249,7 @@ impl Call {
             return;
         }
         let media = self.media.as_ref();
-        if media.is_none_or(|media| media.rtp.receiver.last_packet().is_some() || !media.hears_caller()) {
+        if media.is_none_or(|media| media.rtp.receiver.last_heard().is_some() || !media.hears_caller()) {
             // Heard before, or on hold: from now on this is for the other clocks.
             self.one_way.prompted = true;
             return;
@@ -270,6 +277,7 @@ impl Call {
             policy: *source,
             trunk: self.trunk.as_ref().map(|trunk| trunk.name.as_str()),
             codec: media.params.codec.name(),
+            keys: media.rtp.receiver.last_packet().is_some() && media.rtp.receiver.last_heard().is_none(),
             refused: media.rtp.refused(),
             srtp_failed: srtp.failed + srtp.malformed,
             reports: media.rtp.reports(),

@@ -117,7 +117,7 @@ pub struct RtpRecord {
 /// Why audio goes one way only, or not at all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MediaVerdict {
-    /// `source_refused`, `no_packet`, `only_rtcp`, `srtp_keys`, `payload_type`, `webrtc` or `unheard` (the peer does not get ours).
+    /// `source_refused`, `no_packet`, `only_rtcp`, `srtp_keys`, `payload_type`, `only_keys`, `webrtc` or `unheard` (the peer does not get ours).
     pub cause: &'static str,
     /// What was seen, and what to do.
     pub why: String,

@@ -115,6 +115,8 @@ pub struct Receiver {
     audio_arrived: Option<Instant>,
     missing: u32,
     last_packet: Option<Instant>,
+    /// Audio, or comfort noise, was among the packets.
+    audible: bool,
     jitter: Jitter,
     sequences: Sequences,
     losses: Losses,
@@ -141,6 +143,7 @@ impl Receiver {
             audio_arrived: None,
             missing: 0,
             last_packet: None,
+            audible: false,
             jitter: Jitter::default(),
             sequences: Sequences::default(),
             losses: Losses::default(),
@@ -212,6 +215,11 @@ impl Receiver {
     pub fn last_packet(&self) -> Option<Instant> {
         self.last_packet
     }
+    /// The same, once there was audio or comfort noise among them: a peer that sends keys alone is not heard (S3). In a pause of a peer
+    /// that was (DTX), keys show that it is there.
+    pub fn last_heard(&self) -> Option<Instant> {
+        self.last_packet.filter(|_| self.audible)
+    }
     pub fn stats(&self) -> ReceiverStats {
         let jitter_ms = self.jitter.estimate().as_secs_f32() * 1000.0;
         ReceiverStats { source_changes: self.source.changes(), jitter_ms, ..self.stats }
@@ -256,6 +264,7 @@ impl Receiver {
             return Err(DropCause::Flood);
         }
         self.last_packet = Some(now);
+        self.audible |= !is_event;
         self.stats.packets += 1;
         self.stats.bytes += packet.payload.len() as u64;
         if !ours {

@@ -24,6 +24,7 @@ mod leaking;
 mod limiting;
 mod media_attacks;
 mod operating;
+mod pacing;
 mod peer;
 mod registering;
 mod reports;

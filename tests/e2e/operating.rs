@@ -195,7 +195,7 @@ impl Process {
         std::iter::from_fn(|| self.lines.recv_timeout(Duration::from_secs(5)).ok()).collect()
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 }

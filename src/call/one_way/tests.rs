@@ -40,6 +40,7 @@ struct Case {
     local: &'static str,
     policy: SourcePolicy,
     trunk: Option<&'static str>,
+    keys: bool,
     srtp_failed: u64,
     reports: ReportStats,
     sent: u64,
@@ -52,6 +53,7 @@ impl Default for Case {
             local: "203.0.113.1:20000",
             policy: SourcePolicy::Latch,
             trunk: Some("carrier"),
+            keys: false,
             srtp_failed: 0,
             reports: ReportStats::default(),
             sent: 500,
@@ -68,6 +70,7 @@ impl Case {
             policy: self.policy,
             trunk: self.trunk,
             codec: "PCMU",
+            keys: self.keys,
             refused,
             srtp_failed: self.srtp_failed,
             reports: &self.reports,
@@ -114,6 +117,15 @@ fn other_causes() {
     let (cause, why) = Case::default().nothing(&refused(sdp, &[(sdp, packet(18))]));
     assert_eq!(cause, "payload_type");
     assert!(why.contains("18 (G.729)") && why.contains("send PCMU"), "{why}");
+    let keys = || Case { keys: true, ..Case::default() };
+    assert_eq!(
+        keys().nothing(&refused(sdp, &[(sdp, packet(18))])).0,
+        "payload_type",
+        "its audio comes and is not ours"
+    );
+    let (cause, why) = keys().nothing(&nobody);
+    assert_eq!(cause, "only_keys");
+    assert!(why.contains("microphone is muted"), "{why}");
     let (cause, _) = Case::default().nothing(&refused(sdp, &[(sdp, vec![0, 1, 0, 0])]));
     assert_eq!(cause, "webrtc");
     let failed = Case { srtp_failed: 7, ..Case::default() };

@@ -83,7 +83,7 @@ fn an_answer_on_hold_is_not_kept() {
     assert!(record.transcript.iter().all(|l| !l.2.expose().contains("Nobody")));
 }
 
-/// DLG-11: a refused re-INVITE leaves the call as it was.
+/// DLG-11, S7: a refused re-INVITE leaves the call as it was, and is counted; one that fits is taken afterwards.
 #[test]
 fn a_bad_reinvite_changes_nothing() {
     let mut world = World::setup().talk();
@@ -94,6 +94,11 @@ fn a_bad_reinvite_changes_nothing() {
     let packets = world.peer.packets;
     world.model_speaks(1_000).run(secs(1));
     assert!(world.peer.packets > packets + 45);
+    world.peer.assert_one_stream();
+    let refused = |e: &CallEvent| matches!(e, CallEvent::Warning { label: "reinvite_refused", .. });
+    assert_eq!(world.notes.iter().filter(|(_, e)| refused(e)).count(), 2);
+    world.reinvite(6, "sendonly").run(ms(100));
+    assert!(answers(&world).last().is_some_and(Result::is_ok) && world.noted(|e| *e == CallEvent::Hold(true)));
 }
 
 /// An empty re-INVITE is answered with our offer; its answer comes in the ACK.

@@ -23,6 +23,7 @@ mod service;
 mod setup;
 mod signalling;
 mod speech;
+mod spray;
 mod srtp;
 mod tools;
 mod transfer;

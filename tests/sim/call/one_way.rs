@@ -100,6 +100,43 @@ fn what_comes_is_no_audio_of_ours() {
     }
 }
 
+/// S3, RTP-10: keys alone are not audio: the cause is named at 3 s, the caller is told at 8 s, the call ends at 30 s, and each key counts.
+#[test]
+fn keys_alone_are_not_heard() {
+    let mut world = World::setup().ring();
+    world.answered_within(ms(800));
+    let answered = world.now;
+    world.peer.voice = Voice::Off;
+    world.run(secs(1)).presses(5).run(ms(1_500));
+    assert_eq!(verdict(&world), None);
+    for key in 0..8 {
+        world.presses(key).run(secs(1));
+    }
+    let (cause, why, at) = verdict(&world).expect("a verdict");
+    assert_eq!((cause, at - answered), ("only_keys", secs(3)), "{why}");
+    let said = world.service.sent("response.create");
+    assert_eq!(said.iter().filter(|event| event.to_string().contains("cannot hear the caller")).count(), 1, "{world}");
+    for key in 0..16 {
+        world.presses(key).run(secs(1));
+    }
+    world.service.replies.push_back(Reply::Speech(1_000, "Goodbye."));
+    let record = world.ends_within(secs(20));
+    assert_eq!((record.end.cause.clone(), record.cdr.dtmf_digits), (Cause::NoMedia, 25));
+    assert!((29_000..36_000).contains(&record.cdr.talk_ms), "{}", record.cdr.talk_ms);
+}
+
+/// S3: once the caller was heard, keys in a pause of its packets (DTX) show that the line is not dead.
+#[test]
+fn keys_in_a_pause_keep_the_call() {
+    let mut world = World::setup().talk();
+    world.run(secs(5));
+    world.peer.voice = Voice::Off;
+    for key in 0..8 {
+        world.run(secs(5)).presses(key);
+    }
+    assert!(world.ended.is_none() && verdict(&world).is_none(), "{world}");
+}
+
 /// A pause in the middle is judged after 8 s, not on hold; a call with audio has no verdict.
 #[test]
 fn silence_later_and_on_hold() {

@@ -52,7 +52,8 @@ fn media_moves_to_another_port() {
     assert!(targets.len() >= 9 && targets.iter().all(|p| *p == 4002), "{targets:?}");
 }
 
-/// Our own BYE is the last command, whatever the peer sends at the same time; each end has its cause.
+/// S2: our own BYE is the last command, whatever the peer sends at the same time; each end, that of an expired session timer (408) among
+/// them, has its cause and takes the Realtime session along.
 #[test]
 fn ends_by_the_peer() {
     let failed = SessionEnd::Failed { status: 408, reason: Vec::new() };

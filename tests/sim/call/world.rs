@@ -192,6 +192,8 @@ pub struct World {
     pub moved: Option<SocketAddr>,
     /// The SDP is random, and so is where media goes.
     pub any_target: bool,
+    /// Packets of the call's own stream to neither the caller's SDP address nor where its packets come from.
+    pub strays: u64,
     /// RTCP packets of both legs.
     pub reports: u32,
     /// The far end's side of SRTP.
@@ -254,6 +256,7 @@ impl World {
             keep_notes: true,
             moved: None,
             any_target: false,
+            strays: 0,
             reports: 0,
             secure: secure.map(|(_, caller)| caller),
             rtcp: Vec::new(),
@@ -279,6 +282,7 @@ impl World {
             match self.call.poll_output(self.base + self.now) {
                 Output::Rtp { to } => {
                     assert!(to == self.caller_addr() || self.any_target, "media goes to {to}, not to the peer");
+                    self.strays += u64::from(to != self.caller_addr() && Some(to) != self.caller_from);
                     self.peer.receive(self.now, self.call.rtp_bytes());
                 }
                 Output::Sip(command) => {

@@ -63,7 +63,7 @@ fn unacknowledged_reinvite() {
     bench.expect_empty();
 }
 
-/// DLG-10: theirs while ours is pending: 491; theirs while theirs is unanswered: 500 with Retry-After 0–10.
+/// DLG-10, S7: theirs while ours is pending: 491; theirs while theirs is unanswered: 500 with Retry-After 0–10.
 #[test]
 fn glare_of_theirs() {
     let mut bench = Bench::new();
@@ -86,7 +86,7 @@ fn glare_of_theirs() {
     assert_eq!(bench.told(), ["0 reinvite sdp"]);
 }
 
-/// DLG-10: our back-off after 491: 2.1–4.0 s as owner of the Call-ID, 0–2.0 s otherwise; a new CSeq; given up in the end.
+/// DLG-10, S7: our back-off after 491: 2.1–4.0 s as owner of the Call-ID, 0–2.0 s otherwise; a new CSeq; given up in the end.
 #[test]
 fn back_off_of_ours() {
     for seed in 0..20 {

@@ -267,6 +267,46 @@ fn ringing_for_long() {
     assert_eq!((again.status(), rseq(&again)), (Some(180), first + 1));
 }
 
+/// EAR-06: P-Early-Media (RFC 5009) is accepted and ignored, sensible or not: what we send is the same octet by octet without it, what
+/// early media is told of too, and we never send one.
+#[test]
+fn early_media_headers_are_ignored() {
+    let headers = ["supported", "sendrecv, gated", "inactive", "sendonly, recvonly, supported, gated", "=;\"x, ,"];
+    let callee = |extra: &str| {
+        let mut call = ringing(Reliable::Supported, extra, SDP);
+        let first: Vec<_> = call.bench.sent.drain(..).map(|s| s.message.as_bytes().to_vec()).collect();
+        call.progress(180, None);
+        call.progress(183, Some(sdp()));
+        call.accept();
+        (first, call.bench.sent.drain(..).map(|s| s.message.as_bytes().to_vec()).collect::<Vec<_>>())
+    };
+    let plain = callee("");
+    assert_eq!(plain.1.len(), 3);
+    for value in headers {
+        assert_eq!(callee(&format!("P-Early-Media: {value}\r\n")), plain, "{value}");
+    }
+    let sent = plain.1.concat();
+    assert!(!String::from_utf8_lossy(&sent).to_ascii_lowercase().contains("p-early-media"));
+
+    let caller = |value: Option<&str>| {
+        let mut bench = Bench::new();
+        bench.place(Some(SDP));
+        let invite = bench.last();
+        assert!(!String::from_utf8_lossy(invite.as_bytes()).contains("P-Early-Media"));
+        let mut extra = vec![CONTACT];
+        extra.extend(value.map(|value| ("P-Early-Media", value)));
+        bench.hear(reply(&invite, 183, "bob", &extra, SDP));
+        bench.hear(reply(&invite, 180, "bob", &extra, ""));
+        bench.hear(reply(&invite, 200, "bob", &extra, SDP));
+        (bench.told(), bench.sent.drain(..).map(|s| s.message.as_bytes().to_vec()).collect::<Vec<_>>())
+    };
+    let plain = caller(None);
+    assert_eq!(plain.0, ["0 progress 183 sdp", "0 progress 180", "0 answered sdp"]);
+    for value in headers {
+        assert_eq!(caller(Some(value)), plain, "{value}");
+    }
+}
+
 /// As caller: each reliable response gets its PRACK once, in the order of RSeq and in its early dialog; the numbers go on in the dialog.
 /// EAR-04: an UPDATE with an offer is asked about once our offer is answered there.
 #[test]

@@ -200,7 +200,7 @@ fn a_refresh_is_raised() {
     assert_eq!(bench.log(), ["195000 UPDATE"]);
 }
 
-/// TIM-03: the other one refreshes: without it BYE with Reason at expiry minus min(32 s, interval/3); each refresh starts anew.
+/// TIM-03, S2: the other one refreshes: without it BYE with Reason at expiry minus min(32 s, interval/3); each refresh starts anew.
 #[test]
 fn nobody_refreshes() {
     for (secs, end) in [(90, 60_000), (1_800, 1_768_000)] {
