@@ -1,6 +1,8 @@
-//! The worker's loop: sleep to the tick, then due calls, commands, finished jobs, RTP in, WebSocket in, what sockets did not take.
+//! The worker's loop: sleep to the tick, look what can be read, then due calls, commands, finished jobs, RTP in, WebSocket in, what sockets
+//! did not take.
 //!
 //! Packets leave first in a tick, so that they keep their 20 ms however much there is to read; what is for the service is sent as it is made.
+//! A call's WebSocket is read just before its packet leaves: a call is visited twice a frame, and what it has in the caches is used for both.
 //! With no call the thread blocks on its channel and costs nothing.
 
 use super::closing::Closing;
@@ -21,11 +23,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// Commands taken in one tick.
 const MAX_COMMANDS: usize = 256;
+/// What a WebSocket has waits so long for the call's packet.
+const PATIENCE: Duration = Duration::from_millis(10);
 /// Ticks over which lateness is counted: 2 s.
 const LATE_WINDOW: u64 = 400;
 
@@ -130,6 +134,7 @@ impl Machine {
     }
 
     fn run_tick(&mut self) {
+        self.look();
         self.run_due();
         self.take_commands();
         self.take_jobs();
@@ -330,28 +335,17 @@ impl Machine {
         }
     }
 
-    fn read_sockets(&mut self) {
-        let mut tokens = std::mem::take(&mut self.tokens);
-        if let Err(error) = self.epoll.ready(&mut tokens) {
+    /// Which sockets have something.
+    fn look(&mut self) {
+        if let Err(error) = self.epoll.ready(&mut self.tokens) {
             tracing::error!(%error, "epoll");
         }
-        let tick = self.tick;
-        for &token in &tokens {
-            let (index, kind) = ((token >> 3) as usize, token & 7);
-            if kind == RTP {
-                self.step_at(index, |slot, shared| slot.read_rtp(shared, tick));
-            } else if kind == LEG {
-                self.step_at(index, Slot::read_leg);
-            } else if kind == RTCP {
-                self.step_at(index, Slot::read_rtcp);
-            } else if let Some(needs) = self.needs.get_mut(index).filter(|needs| needs.open) {
+        for token in &self.tokens {
+            let (index, kind) = parts(*token);
+            if kind == WS
+                && let Some(needs) = self.needs.get_mut(index).filter(|needs| needs.open)
+            {
                 needs.read = true;
-            }
-        }
-        self.tokens = tokens;
-        for index in 0..self.needs.len() {
-            if self.needs[index].read {
-                self.step_at(index, Slot::read_ws);
             }
         }
     }
@@ -360,8 +354,32 @@ impl Machine {
     fn run_due(&mut self) {
         let now = self.shared.now;
         for index in 0..self.needs.len() {
-            if self.needs[index].deadline.is_some_and(|d| d <= now) {
-                self.step_at(index, |slot, shared| slot.timeout(shared));
+            let Needs { deadline, read, .. } = self.needs[index];
+            if deadline.is_some_and(|d| d <= now) {
+                self.step_at(index, |slot, shared| slot.due(shared, read));
+            }
+        }
+    }
+
+    fn read_sockets(&mut self) {
+        let tokens = std::mem::take(&mut self.tokens);
+        let tick = self.tick;
+        for &token in &tokens {
+            let (index, kind) = parts(token);
+            if kind == RTP {
+                self.step_at(index, |slot, shared| slot.read_rtp(shared, tick));
+            } else if kind == LEG {
+                self.step_at(index, Slot::read_leg);
+            } else if kind == RTCP {
+                self.step_at(index, Slot::read_rtcp);
+            }
+        }
+        self.tokens = tokens;
+        let soon = self.shared.now + PATIENCE;
+        for index in 0..self.needs.len() {
+            let Needs { deadline, read, .. } = self.needs[index];
+            if read && deadline.is_none_or(|deadline| deadline > soon) {
+                self.step_at(index, Slot::read_all);
             }
         }
     }
@@ -402,6 +420,10 @@ const RTCP: u64 = 3;
 
 fn token(index: usize, kind: u64) -> u64 {
     (index as u64) << 3 | kind
+}
+
+fn parts(token: u64) -> (usize, u64) {
+    ((token >> 3) as usize, token & 7)
 }
 
 /// Closes the sockets, then reports it.

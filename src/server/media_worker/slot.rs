@@ -26,6 +26,8 @@ use tokio::task::AbortHandle;
 const MAX_CATCH_UP: usize = 64;
 /// WebSocket messages taken of one call in one tick.
 const MAX_MESSAGES: usize = 128;
+/// Of them before its packet leaves: more would be heard in the distance of other calls' packets.
+const FIRST_MESSAGES: usize = 3;
 /// Datagrams taken of a call in one tick, once they come at every tick: more than a flood has, so that it does not crowd the caller out.
 const MAX_DATAGRAMS: usize = 128;
 /// Datagrams taken of a second leg in one tick.
@@ -57,7 +59,7 @@ pub struct Shared {
 /// A WebSocket and whether it needs care at this tick.
 pub struct Open {
     pub socket: RealtimeSocket,
-    /// Messages may wait in our buffers, which epoll does not see (after the handshake, after [`MAX_MESSAGES`]).
+    /// Messages may wait in our buffers, which epoll does not see (after the handshake, when not all were taken).
     pub pending: bool,
     _session: OpenSession,
 }
@@ -161,6 +163,15 @@ impl Slot {
         step
     }
 
+    /// The call's packet is due. What the service has said by now comes first: its audio may be in this packet, and none leaves after the
+    /// caller has begun to speak.
+    pub fn due(&mut self, shared: &mut Shared, read: bool) -> Step {
+        if read && let Step::Over(record) = self.read_ws(shared, FIRST_MESSAGES) {
+            return Step::Over(record);
+        }
+        self.timeout(shared)
+    }
+
     /// The call's deadline has passed, maybe more than one frame ago.
     pub fn timeout(&mut self, shared: &mut Shared) -> Step {
         for _ in 0..MAX_CATCH_UP {
@@ -257,13 +268,18 @@ impl Slot {
         })
     }
 
-    /// Reads the WebSocket until it is empty or its share of the tick is used up.
-    pub fn read_ws(&mut self, shared: &mut Shared) -> Step {
+    /// All that the WebSocket has, but its share of the tick at most.
+    pub fn read_all(&mut self, shared: &mut Shared) -> Step {
+        self.read_ws(shared, MAX_MESSAGES)
+    }
+
+    /// Reads the WebSocket until it is empty or `most` messages were taken.
+    fn read_ws(&mut self, shared: &mut Shared, most: usize) -> Step {
         let Some(open) = &mut self.ws else { return Step::Goes };
         open.pending = false;
         let mut inbox = std::mem::take(&mut shared.inbox);
         open.socket.begin_round(&mut inbox);
-        let step = self.messages(shared, &mut inbox);
+        let step = self.messages(shared, &mut inbox, most);
         if let Some(open) = &mut self.ws {
             open.socket.end_round(&mut inbox);
         }
@@ -271,8 +287,8 @@ impl Slot {
         step
     }
 
-    fn messages(&mut self, shared: &mut Shared, inbox: &mut Inbox) -> Step {
-        for _ in 0..MAX_MESSAGES {
+    fn messages(&mut self, shared: &mut Shared, inbox: &mut Inbox, most: usize) -> Step {
+        for _ in 0..most {
             // The call may close or replace its socket at any message.
             let Some(open) = &mut self.ws else { return Step::Goes };
             let step = match open.socket.read(inbox) {

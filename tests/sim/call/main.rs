@@ -10,6 +10,7 @@ mod fuzz;
 mod hold;
 mod hour;
 mod keys;
+mod latency;
 mod legs_fuzz;
 mod limits;
 mod long;
@@ -25,7 +26,11 @@ mod signalling;
 mod speech;
 mod spray;
 mod srtp;
+#[path = "../../talking/mod.rs"]
+mod talking;
 mod tools;
 mod transfer;
 mod wideband;
 mod world;
+
+use latency::peer;

@@ -1,0 +1,110 @@
+//! Mouth to ear: what a service answers in real time is heard in the packet that comes next, whenever the call was answered and its session
+//! became ready.
+
+use crate::talking;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use voxtrunk::audio::front::FrontParams;
+use voxtrunk::audio::g711::Law;
+use voxtrunk::audio::tone;
+use voxtrunk::call::{Call, Input, Output};
+use voxtrunk::net::clock;
+use voxtrunk::rtp::sender::Sender;
+
+const TICK: Duration = Duration::from_millis(5);
+
+/// Where the caller's audio comes from.
+pub fn peer() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 4000))
+}
+
+/// A call whose service gives back what it hears, as it hears it.
+struct Echo {
+    call: Call,
+    now: Instant,
+    /// The service's messages of this tick, for the next.
+    coming: Vec<String>,
+    /// When loud packets went out.
+    heard: Vec<Instant>,
+}
+
+impl Echo {
+    fn input(&mut self, input: Input<'_>) {
+        self.call.handle(self.now, input);
+        loop {
+            match self.call.poll_output(self.now) {
+                Output::Timeout(_) => return,
+                Output::Rtp { .. } => {
+                    let mut samples = Vec::new();
+                    Law::Mu.decode(self.call.rtp_bytes().get(12..).unwrap_or_default(), &mut samples);
+                    if samples.iter().any(|s| s.unsigned_abs() > 4_000) {
+                        self.heard.push(self.now);
+                    }
+                }
+                Output::RealtimeText(text) => {
+                    let message: serde_json::Value = serde_json::from_str(&text).unwrap();
+                    if let Some(audio) = message["audio"].as_str() {
+                        self.coming.push(talking::delta(&base64_simd::STANDARD.decode_to_vec(audio).unwrap()));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// One tick; `packet` has just come.
+    fn tick(&mut self, packet: Option<&[u8]>) {
+        for message in std::mem::take(&mut self.coming) {
+            self.input(Input::RealtimeText(&message));
+        }
+        self.input(Input::Timeout);
+        if let Some(datagram) = packet {
+            self.input(Input::Rtp { from: peer(), datagram });
+        }
+        self.now += TICK;
+    }
+}
+
+/// How long a word is on its way; the session was ready after `ready` ticks, packets came in each fourth tick from `phase` on.
+fn mouth_to_ear(ready: u64, phase: u64) -> Duration {
+    let now = clock::now();
+    let mut echo =
+        Echo { call: talking::call(now, FrontParams::default()), now, coming: Vec::new(), heard: Vec::new() };
+    let mut sender = Sender::new(1, 65_000, 7);
+    let (mut loud, mut quiet, mut datagram) = (Vec::new(), Vec::new(), Vec::new());
+    Law::Mu.encode(&tone::dual(1_000.0, 1_000.0, 20, 0.5), &mut loud);
+    Law::Mu.encode(&[0; 160], &mut quiet);
+    let mut said = now;
+    for tick in 0..400 {
+        if tick == ready {
+            for event in talking::SESSION {
+                echo.input(Input::RealtimeText(event));
+            }
+        }
+        let comes = tick >= phase && (tick - phase).is_multiple_of(4);
+        if comes {
+            let is_word = tick == phase + 320;
+            if is_word {
+                said = echo.now;
+            }
+            sender.frame(if is_word { &loud } else { &quiet }, &mut datagram);
+        }
+        echo.tick(comes.then_some(&datagram));
+    }
+    let heard = *echo.heard.first().unwrap_or_else(|| panic!("nothing was heard: ready {ready}, phase {phase}"));
+    heard - said
+}
+
+#[test]
+fn an_echo_is_heard_in_the_next_packet() {
+    for ready in 0..12 {
+        for phase in 0..8 {
+            let took = mouth_to_ear(ready, phase);
+            assert_eq!(
+                took,
+                Duration::from_millis(10),
+                "session ready after {ready} ticks, first packet after {phase}"
+            );
+        }
+    }
+}
