@@ -19,7 +19,7 @@ use crate::sip::user_agent::{SessionId, UaCommand};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 
 /// Frames a call may catch up in one go after a stall; what is left comes at the next tick.
@@ -166,8 +166,14 @@ impl Slot {
     /// The call's packet is due. What the service has said by now comes first: its audio may be in this packet, and none leaves after the
     /// caller has begun to speak.
     pub fn due(&mut self, shared: &mut Shared, read: bool) -> Step {
-        if read && let Step::Over(record) = self.read_ws(shared, FIRST_MESSAGES) {
-            return Step::Over(record);
+        if read && let Some(deadline) = self.deadline {
+            // As if before the deadline, or the packet would leave with the first message.
+            let now = std::mem::replace(&mut shared.now, deadline - Duration::from_nanos(1));
+            let step = self.read_ws(shared, FIRST_MESSAGES);
+            shared.now = now;
+            if let Step::Over(_) = step {
+                return step;
+            }
         }
         self.timeout(shared)
     }
