@@ -44,7 +44,7 @@ const DOORS: [(&str, &[&str]); 20] = [
     ("sha2::", &["sip/digest/hash.rs"]),
     ("hmac::", &["sip/digest/hash.rs", "rtp/srtp/cipher.rs"]),
     ("sha1::", &["rtp/srtp/cipher.rs"]),
-    ("ring::aead", &["rtp/srtp/cipher.rs"]),
+    ("ring::aead", &["rtp/srtp/cipher.rs", "net/websocket/tls/record.rs"]),
     ("aes::Aes", &["rtp/srtp/cipher.rs"]),
     ("ctr::Ctr", &["rtp/srtp/cipher.rs"]),
     ("rtcp_types::", &["rtp/rtcp/packet.rs"]),

@@ -3,10 +3,11 @@
 //! In: a [`Target`] (URL, headers, where the key goes). Out: a [`RealtimeSocket`] for a media worker, or a
 //! [`SessionFault`] that says who is to blame. The key is read and put in here and nowhere else.
 
+use super::RealtimeSocket;
 use super::head::Head;
 use super::short::Short;
+use super::stream::Stream;
 use super::tls::TlsConfig;
-use super::{RealtimeSocket, Stream};
 use crate::config::secret::SecretRef;
 use crate::net::clock;
 use crate::realtime::session::SessionFault;
@@ -80,9 +81,9 @@ fn open(
     socket.set_nodelay(true).map_err(|e| SessionFault::Connect(e.to_string()))?;
     let short = Short::until(socket, deadline);
     let stream = if place.tls {
-        Stream::Tls(Box::new(target.tls.session(&place.host, short).map_err(SessionFault::Connect)?))
+        Stream::tls(&target.tls, &place.host, short).map_err(SessionFault::Connect)?
     } else {
-        Stream::Plain(short)
+        Stream::plain(short)
     };
     // Only the handshake goes through tungstenite's own buffers.
     let config = WebSocketConfig::default().read_buffer_size(256);
@@ -90,9 +91,8 @@ fn open(
         HandshakeError::Failure(error) => fault(error, &place.host),
         HandshakeError::Interrupted(_) => SessionFault::Connect(format!("{}: no answer in time", place.host)),
     })?;
-    let (mut stream, rest) = ws.into_inner().into_parts();
-    stream.socket().set_nonblocking(true).map_err(|e| SessionFault::Connect(e.to_string()))?;
-    stream.short().polled();
+    let (stream, rest) = ws.into_inner().into_parts();
+    stream.socket.socket().set_nonblocking(true).map_err(|e| SessionFault::Connect(e.to_string()))?;
     Ok(RealtimeSocket::new(stream, rest))
 }
 

@@ -28,6 +28,8 @@ pub struct Inbox {
     bytes: Vec<u8>,
     /// What is read and not taken yet.
     ready: Range<usize>,
+    /// Bytes behind it that were read and are not known to be frames yet: records of TLS.
+    sealed: usize,
     /// A message that came in several frames.
     joined: Vec<u8>,
 }
@@ -35,13 +37,37 @@ pub struct Inbox {
 impl Inbox {
     /// Room for one read.
     pub(super) fn room(&mut self) -> &mut [u8] {
-        if self.bytes.len() < self.ready.end + ROOM {
-            self.bytes.resize(self.ready.end + ROOM, 0);
+        let end = self.ready.end + self.sealed;
+        if self.bytes.len() < end + ROOM {
+            self.bytes.resize(end + ROOM, 0);
         }
-        &mut self.bytes[self.ready.end..]
+        &mut self.bytes[end..]
     }
+    /// `n` bytes were read there.
     pub(super) fn filled(&mut self, n: usize) {
-        self.ready.end = (self.ready.end + n).min(self.bytes.len());
+        self.sealed = (self.sealed + n).min(self.bytes.len() - self.ready.end);
+    }
+    /// Puts bytes there.
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks(ROOM) {
+            self.room()[..part.len()].copy_from_slice(part);
+            self.filled(part.len());
+        }
+    }
+    /// What was read and is not known to be frames yet.
+    pub(super) fn sealed(&mut self) -> &mut [u8] {
+        let end = self.ready.end + self.sealed;
+        self.bytes.get_mut(self.ready.end..end).unwrap_or_default()
+    }
+    /// The first `taken` bytes of these were `plain` bytes of frames, which lie at their beginning now.
+    pub(super) fn opened(&mut self, plain: usize, taken: usize) {
+        let taken = taken.min(self.sealed);
+        let (begin, end) = (self.ready.end, self.ready.end + self.sealed);
+        self.ready.end += plain.min(taken);
+        self.sealed -= taken;
+        if plain < taken && self.sealed > 0 {
+            self.bytes.copy_within(begin + taken..end, self.ready.end);
+        }
     }
     pub(super) fn text(&self, place: Place) -> Result<&str, String> {
         let bytes = match place {
@@ -93,6 +119,7 @@ impl Frames {
     pub fn begin(&mut self, inbox: &mut Inbox) {
         let length = self.rest.len();
         inbox.ready = 0..length;
+        inbox.sealed = 0;
         if length > COPIED {
             inbox.bytes = std::mem::take(&mut self.rest);
         } else if length > 0 {

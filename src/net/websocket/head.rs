@@ -1,6 +1,6 @@
 //! The stream during the HTTP upgrade: hands tungstenite the head of the answer and keeps what follows it, which is WebSocket already.
 
-use super::Stream;
+use super::stream::Stream;
 use std::io::{Read, Result, Write};
 
 const UPGRADED: &[u8] = b"HTTP/1.1 101";

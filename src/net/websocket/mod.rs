@@ -1,13 +1,14 @@
 //! The Realtime WebSocket of one call: opened blocking with deadlines, then polled by a media worker.
 //!
-//! Door of crate tungstenite. `connect`: DNS, TCP, TLS, handshake, and what their failures mean. `tls`: door of rustls.
-//! `short`: the read adaptor under both. `head`: where the handshake ends. `frames`: messages in and out. After the handshake the socket moves to the worker with the bytes
-//! that came close behind the 101.
+//! Door of crate tungstenite. `connect`: DNS, TCP, TLS, handshake, and what their failures mean. `tls`: door of rustls, and its records.
+//! `short`: the read adaptor under all. `stream`, `head`: the connection while it is upgraded, and where that ends. `frames`: messages in
+//! and out. After the handshake the socket moves to the worker with the bytes that came close behind the 101.
 
 pub mod connect;
 pub mod frames;
 mod head;
 pub mod short;
+mod stream;
 pub mod tls;
 
 use frames::{CLOSE, Event, Frames, Inbox, PONG, TEXT, frame};
@@ -15,64 +16,13 @@ use short::Short;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
+use stream::Stream;
 use tungstenite::protocol::frame::coding::OpCode;
 
 /// Twelve seconds of caller audio: a socket that takes nothing for so long is dead.
 const MAX_BACKLOG: usize = 768 << 10;
 /// We are done (RFC 6455 §7.4.1).
 const NORMAL: u16 = 1000;
-
-/// Plain TCP, or TLS over it.
-pub(crate) enum Stream {
-    Plain(Short<TcpStream>),
-    Tls(Box<tls::TlsStream>),
-}
-
-impl Stream {
-    fn short(&mut self) -> &mut Short<TcpStream> {
-        match self {
-            Stream::Plain(short) => short,
-            Stream::Tls(tls) => &mut tls.sock,
-        }
-    }
-    fn socket(&self) -> &TcpStream {
-        match self {
-            Stream::Plain(short) => short.socket(),
-            Stream::Tls(tls) => tls.sock.socket(),
-        }
-    }
-    /// Records of TLS that the system did not take yet.
-    fn wants_write(&self) -> bool {
-        match self {
-            Stream::Plain(_) => false,
-            Stream::Tls(tls) => tls.conn.wants_write(),
-        }
-    }
-}
-
-impl io::Read for Stream {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Plain(s) => s.read(buf),
-            Stream::Tls(s) => s.read(buf),
-        }
-    }
-}
-
-impl io::Write for Stream {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Plain(s) => s.write(buf),
-            Stream::Tls(s) => s.write(buf),
-        }
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Stream::Plain(s) => s.flush(),
-            Stream::Tls(s) => s.flush(),
-        }
-    }
-}
 
 /// What a read gave.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,9 +43,10 @@ pub struct Broken(pub String);
 
 /// An open WebSocket, non-blocking.
 pub struct RealtimeSocket {
-    stream: Stream,
+    socket: Short<TcpStream>,
+    tls: Option<Box<tls::Session>>,
     frames: Frames,
-    /// What the system did not take yet, in frames.
+    /// What the system did not take yet: frames, with TLS records.
     backlog: Vec<u8>,
     /// Why nothing comes any more.
     ended: Option<String>,
@@ -105,23 +56,40 @@ pub struct RealtimeSocket {
 
 impl RealtimeSocket {
     /// A socket past its handshake; `rest`: bytes that came behind it.
-    fn new(stream: Stream, rest: Vec<u8>) -> RealtimeSocket {
-        RealtimeSocket { stream, frames: Frames::new(rest), backlog: Vec::new(), ended: None, closing: false }
+    fn new(stream: Stream, mut rest: Vec<u8>) -> RealtimeSocket {
+        let Stream { mut socket, tls, plain } = stream;
+        socket.polled();
+        rest.extend_from_slice(&plain);
+        RealtimeSocket { socket, tls, frames: Frames::new(rest), backlog: Vec::new(), ended: None, closing: false }
     }
 
     /// A round of reads: takes what the system has, at most [`short::ROUND_BYTES`], into the worker's buffer. Then [`Self::read`] until it
     /// is empty, then [`Self::end_round`].
     pub fn begin_round(&mut self, inbox: &mut Inbox) {
         self.frames.begin(inbox);
-        self.stream.short().begin();
+        if let Some(tls) = &mut self.tls {
+            inbox.put(tls.rest());
+            // What came with the handshake is read without waiting for more.
+            open(tls, inbox, &mut self.ended, &mut self.backlog);
+        }
+        self.socket.begin();
         while self.ended.is_none() {
-            match self.stream.read(inbox.room()) {
+            match self.socket.read(inbox.room()) {
                 Ok(0) => self.ended = Some("closed without a close frame".into()),
-                Ok(n) => inbox.filled(n),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Ok(n) => {
+                    inbox.filled(n);
+                    match &mut self.tls {
+                        Some(tls) => open(tls, inbox, &mut self.ended, &mut self.backlog),
+                        None => inbox.opened(n, n),
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => self.ended = Some(e.to_string()),
             }
+        }
+        if let Some(tls) = &mut self.tls {
+            tls.keep(inbox.sealed());
         }
     }
 
@@ -163,7 +131,7 @@ impl RealtimeSocket {
 
     /// Sends what waits. `Ok(false)` = the socket is full, flush again at the next tick.
     pub fn flush(&mut self) -> Result<bool, Broken> {
-        let taken = taken(&mut self.stream, &self.backlog)?;
+        let taken = taken(&mut self.socket, &self.backlog)?;
         self.backlog.drain(..taken);
         if !self.backlog.is_empty() {
             return Ok(false);
@@ -171,16 +139,12 @@ impl RealtimeSocket {
         if self.backlog.capacity() > 0 {
             self.backlog = Vec::new();
         }
-        match self.stream.flush() {
-            Ok(()) => Ok(true),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(e) => Err(Broken(e.to_string())),
-        }
+        Ok(true)
     }
 
     /// Something waits for [`Self::flush`].
     pub fn is_dirty(&self) -> bool {
-        !self.backlog.is_empty() || self.stream.wants_write()
+        !self.backlog.is_empty()
     }
 
     /// Sends our close frame (1000); then read to the peer's, with a deadline.
@@ -193,8 +157,13 @@ impl RealtimeSocket {
             return Ok(());
         }
         frame(opcode, payload, scratch);
-        let taken = if self.backlog.is_empty() { taken(&mut self.stream, scratch)? } else { 0 };
-        let rest = scratch.get(taken..).unwrap_or_default();
+        let begin = match &mut self.tls {
+            Some(tls) => tls.seal(scratch).map_err(Broken)?,
+            None => 0,
+        };
+        let bytes = scratch.get(begin..).unwrap_or_default();
+        let taken = if self.backlog.is_empty() { taken(&mut self.socket, bytes)? } else { 0 };
+        let rest = bytes.get(taken..).unwrap_or_default();
         if !rest.is_empty() {
             if self.backlog.len() + rest.len() > MAX_BACKLOG {
                 return Err(Broken("the service takes no data".into()));
@@ -217,8 +186,18 @@ impl RealtimeSocket {
     }
 }
 
+/// Opens the TLS records of a round; why nothing follows them, and what the peer is to know of it.
+fn open(tls: &mut tls::Session, inbox: &mut Inbox, ended: &mut Option<String>, backlog: &mut Vec<u8>) {
+    let opened = tls.open(inbox.sealed());
+    inbox.opened(opened.payload, opened.taken);
+    if let Some(end) = opened.ended {
+        tls.alert(&end, backlog);
+        *ended = Some(end.why);
+    }
+}
+
 /// How much of `bytes` the stream takes now.
-fn taken(stream: &mut Stream, bytes: &[u8]) -> Result<usize, Broken> {
+fn taken(stream: &mut impl Write, bytes: &[u8]) -> Result<usize, Broken> {
     let mut taken = 0;
     while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
         match stream.write(rest) {
@@ -232,14 +211,26 @@ fn taken(stream: &mut Stream, bytes: &[u8]) -> Result<usize, Broken> {
     Ok(taken)
 }
 
+impl Drop for RealtimeSocket {
+    /// RFC 8446 §6.1. Only between records: half of one waits for nobody.
+    fn drop(&mut self) {
+        let _ = self.flush();
+        if let Some(tls) = self.tls.as_mut().filter(|_| self.backlog.is_empty()) {
+            let mut goodbye = Vec::new();
+            tls.close(&mut goodbye);
+            let _ = self.socket.write(&goodbye);
+        }
+    }
+}
+
 impl AsFd for RealtimeSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.socket().as_fd()
+        self.socket.socket().as_fd()
     }
 }
 
 impl std::fmt::Debug for RealtimeSocket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RealtimeSocket").field("peer", &self.stream.socket().peer_addr().ok()).finish()
+        f.debug_struct("RealtimeSocket").field("peer", &self.socket.socket().peer_addr().ok()).finish()
     }
 }

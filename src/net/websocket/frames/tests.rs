@@ -26,10 +26,8 @@ fn read(stream: &[u8], pieces: impl IntoIterator<Item = usize>) -> Result<Vec<St
         let (now, later) = rest.split_at(piece.min(rest.len()));
         rest = later;
         frames.begin(&mut inbox);
-        for part in now.chunks(ROOM) {
-            inbox.room()[..part.len()].copy_from_slice(part);
-            inbox.filled(part.len());
-        }
+        inbox.put(now);
+        inbox.opened(now.len(), now.len());
         while let Some(event) = frames.next(&mut inbox)? {
             said.push(match event {
                 Event::Text(place) => inbox.text(place)?.to_owned(),
