@@ -3,6 +3,8 @@
 //! In: the level of a CN payload. Out: white noise of that level, at any rate. The spectral part of the payload is not used: a VAD does not
 //! tell the difference, and a level is what most gateways send. Never louder than [`LOUDEST`], whatever a peer asks for.
 
+use super::pcm::to_i16;
+
 /// -dBov, the loudest noise made: the VAD of the Realtime service must not take it for a voice, nor a caller be screamed at.
 pub const LOUDEST: u8 = 50;
 /// From this level on there is digital silence: less than one step of 16 bits.
@@ -31,7 +33,7 @@ impl ComfortNoise {
         out.extend((0..samples).map(|_| {
             self.state = self.state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let unit = (self.state >> 8) as f32 / (1 << 23) as f32 - 1.0;
-            (unit * peak).round_ties_even() as i16
+            to_i16(unit * peak)
         }));
     }
 }

@@ -4,7 +4,7 @@
 //! Other than Appendix I nothing is delayed: the seam to the past is closed by a decaying offset in place of a late overlap.
 //! Lengths below are in samples at 8 kHz; at another rate each counts `scale` times.
 
-use super::pcm::{PER_MS_8K, Rate};
+use super::pcm::{PER_MS_8K, Rate, to_i16};
 
 /// Pitch searched: 5-15 ms (200-67 Hz); a higher voice is found at a multiple of its period.
 const MIN_LAG: usize = 40;
@@ -79,8 +79,7 @@ impl Concealer {
             self.overlapped += 1;
             let share = self.overlapped as f32 / (self.overlap + 1) as f32;
             let synthetic = self.next_synthetic();
-            // `as` saturates at the limits of i16.
-            *sample = (f32::from(*sample) * share + synthetic * (1.0 - share)).round_ties_even() as i16;
+            *sample = to_i16(f32::from(*sample) * share + synthetic * (1.0 - share));
         }
         if self.overlapped == self.overlap {
             (self.lost, self.overlap, self.overlapped) = (0, 0, 0);
@@ -98,8 +97,7 @@ impl Concealer {
         }
         let from = out.len();
         for _ in 0..samples {
-            let sample = self.next_synthetic();
-            out.push(sample.round_ties_even() as i16);
+            out.push(to_i16(self.next_synthetic()));
         }
         // Longer than the fade is silence: the history need not see more than its own length.
         let tail = out.len() - samples.min(self.history.len());

@@ -4,7 +4,8 @@
 //! sample that would be too loud, which therefore is not, and comes back within 100 ms. At 0 dB and without noise nothing is touched.
 
 use super::comfort::ComfortNoise;
-use super::pcm::Rate;
+use super::pcm::{Rate, to_i16};
+use super::scratch;
 
 /// Peak that is never passed: 1 dB below full scale.
 const CEILING: f32 = 29_204.0;
@@ -28,13 +29,12 @@ pub struct Level {
     /// The limiter's, 1 = it does nothing.
     limit: f32,
     noise: ComfortNoise,
-    made: Vec<i16>,
 }
 
 impl Level {
     pub fn new(params: LevelParams) -> Level {
         let gain = (params.volume_db != 0.0).then(|| 10f32.powf(params.volume_db / 20.0));
-        Level { params, gain, limit: 1.0, noise: ComfortNoise::new(), made: Vec::new() }
+        Level { params, gain, limit: 1.0, noise: ComfortNoise::new() }
     }
 
     /// `spoken` samples of the frame are the agent's, the rest is silence.
@@ -48,14 +48,13 @@ impl Level {
                 if louder.abs() * self.limit > CEILING {
                     self.limit = CEILING / louder.abs();
                 }
-                // `as` saturates; the limiter has seen to it that nothing does.
-                *sample = (louder * self.limit).round_ties_even() as i16;
+                *sample = to_i16(louder * self.limit);
             }
         }
         if let Some(level) = self.params.comfort_noise.filter(|_| !silence.is_empty()) {
-            self.made.clear();
-            self.noise.fill(level, silence.len(), &mut self.made);
-            silence.copy_from_slice(&self.made);
+            let mut made = scratch::lend();
+            self.noise.fill(level, silence.len(), &mut made);
+            silence.copy_from_slice(&made);
         }
     }
 }

@@ -87,8 +87,6 @@ pub struct ToLine {
     line: Rate,
     up: Option<Upsampler>,
     down: Option<Downsampler>,
-    /// The last [`MEMORY_MS`] and the block that waits, at 24 kHz.
-    recent: Vec<i16>,
     wide: Vec<i16>,
     /// Samples of the segment taken in at the session's rate, and given out at the line's.
     taken: usize,
@@ -103,17 +101,8 @@ const LEAD: usize = 60;
 impl ToLine {
     /// `session` is 24 or 8 kHz.
     pub fn new(session: Rate, line: Rate) -> ToLine {
-        let mut to_line = ToLine {
-            session,
-            line,
-            up: None,
-            down: None,
-            recent: Vec::new(),
-            wide: Vec::new(),
-            taken: 0,
-            given: 0,
-            lead: LEAD,
-        };
+        let mut to_line =
+            ToLine { session, line, up: None, down: None, wide: Vec::new(), taken: 0, given: 0, lead: LEAD };
         to_line.set_filters();
         to_line
     }
@@ -133,10 +122,7 @@ impl ToLine {
             None => samples,
         };
         match &mut self.down {
-            Some(down) => {
-                down.process(samples, out);
-                remember(&mut self.recent, samples);
-            }
+            Some(down) => down.process(samples, out),
             None => out.extend_from_slice(samples),
         }
         self.given += out.len() - from;
@@ -168,7 +154,6 @@ impl ToLine {
         if let Some(down) = &mut self.down {
             down.reset();
         }
-        self.recent.clear();
         (self.taken, self.given, self.lead) = (0, 0, LEAD);
     }
     /// From now on at `line`, also in the middle of a segment; what still waits comes out at the new rate.
@@ -176,20 +161,9 @@ impl ToLine {
         if line == self.line {
             return;
         }
-        let (before, had_filter) = (self.line, self.down.is_some());
+        self.given = self.given * line.per_ms() / self.line.per_ms();
         self.line = line;
-        self.given = self.given * line.per_ms() / before.per_ms();
-        self.down = None;
         self.set_filters();
-        let Some(down) = &mut self.down else { return };
-        if !had_filter {
-            return;
-        }
-        // Blocks are 5 ms at 24 kHz for every line, so the replay leaves as much waiting as there was.
-        let waiting = self.recent.len() % Rate::Hz24000.samples(5);
-        let from = self.recent.len().saturating_sub(Rate::Hz24000.samples(MEMORY_MS) + waiting);
-        self.wide.clear();
-        down.process(&self.recent[from..], &mut self.wide);
     }
 
     fn set_filters(&mut self) {
@@ -201,17 +175,13 @@ impl ToLine {
         self.down = match self.line {
             Rate::Hz24000 => None,
             line if line == self.session => None,
-            line => Some(Downsampler::new(line)),
+            line => {
+                let mut down = self.down.take().unwrap_or_else(|| Downsampler::new(line));
+                down.set_line(line);
+                Some(down)
+            }
         };
     }
-}
-
-/// Keeps the last [`MEMORY_MS`] and, before them, whole blocks only: the length modulo a block stays that of the whole segment.
-fn remember(recent: &mut Vec<i16>, samples: &[i16]) {
-    let block = Rate::Hz24000.samples(5);
-    recent.extend_from_slice(samples);
-    let excess = recent.len().saturating_sub(Rate::Hz24000.samples(MEMORY_MS) + block);
-    recent.drain(..excess - excess % block);
 }
 
 #[cfg(test)]

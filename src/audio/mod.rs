@@ -1,6 +1,6 @@
 //! Audio, pure: codecs, the line's rate ↔ 24 k, concealment, the play-out queue with its ledger, tones, WAV; `front`: what the model hears.
 //!
-//! `splice` shortens and lengthens unheard, `comfort` is RFC 3389. Samples are `i16`, mono. No allocation per frame in steady state.
+//! `splice` shortens and lengthens unheard, `scratch` has the buffers a packet needs, `comfort` is RFC 3389. Samples are `i16`, mono. No allocation per frame in steady state.
 //! `quality` judges a recording against what was played.
 
 pub mod codec;
@@ -17,6 +17,7 @@ pub mod pcm;
 pub mod playout;
 pub mod quality;
 pub mod resample;
+pub mod scratch;
 pub mod splice;
 pub mod standing;
 pub mod tone;

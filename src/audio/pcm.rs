@@ -1,4 +1,4 @@
-//! Sizes that everything agrees on.
+//! Sizes that everything agrees on, and the way from arithmetic to samples.
 
 /// The telephone side.
 pub const TELEPHONE_HZ: u32 = 8_000;
@@ -37,5 +37,38 @@ impl Rate {
     /// Samples of `ms` milliseconds.
     pub fn samples(self, ms: usize) -> usize {
         ms * self.per_ms()
+    }
+}
+
+/// Rounds (ties to even) and clamps: a filter may overshoot full scale, and must not wrap.
+///
+/// `round_ties_even` is a library call on the x86-64 baseline. Adding 1.5 · 2²³ leaves no bits for a fraction, so the addition itself rounds,
+/// and the low 16 bits of the sum are the integer in two's complement: plain SSE2, several samples at once.
+pub fn to_i16(sample: f32) -> i16 {
+    const ROUNDER: f32 = 12_582_912.0;
+    let clamped = sample.clamp(f32::from(i16::MIN), f32::from(i16::MAX));
+    (clamped + ROUNDER).to_bits() as i16
+}
+
+/// [`to_i16`] for what was calculated with more digits.
+pub fn f64_to_i16(sample: f64) -> i16 {
+    const ROUNDER: f64 = 6_755_399_441_055_744.0;
+    let clamped = sample.clamp(f64::from(i16::MIN), f64::from(i16::MAX));
+    (clamped + ROUNDER).to_bits() as i16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_is_to_the_nearest_and_clamped() {
+        for eighths in -270_000..270_000 {
+            let sample = eighths as f32 / 8.0;
+            assert_eq!(to_i16(sample), sample.round_ties_even() as i16, "{sample}");
+            assert_eq!(f64_to_i16(f64::from(sample)), sample.round_ties_even() as i16, "{sample}");
+        }
+        assert_eq!((to_i16(f32::INFINITY), to_i16(f32::NEG_INFINITY), to_i16(1e30)), (i16::MAX, i16::MIN, i16::MAX));
+        assert_eq!((f64_to_i16(f64::INFINITY), f64_to_i16(-1e300)), (i16::MAX, i16::MIN));
     }
 }

@@ -11,7 +11,7 @@ use audioadapter_buffers::direct::SequentialSliceOfVecs;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 use std::cell::RefCell;
 
-use super::pcm::Rate;
+use super::pcm::{Rate, to_i16};
 
 /// Block of the resamplers, at any rate.
 const BLOCK_MS: usize = 5;
@@ -36,15 +36,14 @@ impl Engine {
         Engine { fft, input: [vec![0.0; block_in]], output: [vec![0.0; block_out]] }
     }
 
-    /// Runs the block `first` + `then`; both together, and silence when they are shorter, are one block.
-    fn run(&mut self, first: &[i16], then: &[i16]) {
+    /// Runs one block; what is missing of it is silence.
+    fn run(&mut self, (first, then): Block<'_>) {
         let [input] = &mut self.input;
         let length = input.len();
         let (ours, rest) = input.split_at_mut(first.len().min(length));
         let (theirs, rest) = rest.split_at_mut(then.len().min(length - ours.len()));
-        for (to, from) in ours.iter_mut().zip(first).chain(theirs.iter_mut().zip(then)) {
-            *to = f32::from(*from);
-        }
+        widen(first, ours);
+        widen(then, theirs);
         rest.fill(0.0);
         let (input_len, output_len) = (self.input[0].len(), self.output[0].len());
         let input = SequentialSliceOfVecs::new(&self.input, 1, input_len).expect("one channel as long as the list");
@@ -53,11 +52,29 @@ impl Engine {
         self.fft.process_into_buffer(&input, &mut output, None).expect("both buffers have the lengths asked for");
     }
 
-    /// The same, and appends what came out.
-    fn run_into(&mut self, first: &[i16], then: &[i16], out: &mut Vec<i16>) {
-        self.run(first, then);
+    /// Stands as it stood after `block`.
+    fn recall(&mut self, block: Block<'_>) {
+        if is_silent(block) { self.fft.reset() } else { self.run(block) }
+    }
+
+    /// [`Self::run`], and appends what came out.
+    fn run_into(&mut self, block: Block<'_>, out: &mut Vec<i16>) {
+        self.run(block);
         out.extend(self.output[0].iter().map(|sample| to_i16(*sample)));
     }
+}
+
+/// A block of input in two pieces: what waited for it, and what came.
+type Block<'a> = (&'a [i16], &'a [i16]);
+
+fn is_silent((first, then): Block<'_>) -> bool {
+    let any = |samples: &[i16]| samples.iter().fold(0, |any, sample| any | sample);
+    any(first) | any(then) == 0
+}
+
+/// A loop of its own, so that it is compiled to several samples at once.
+fn widen(from: &[i16], to: &mut [f32]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = f32::from(*from));
 }
 
 /// The way between a line and the Realtime session; 24 kHz lines need none.
@@ -129,12 +146,24 @@ impl Blocks {
         let Some((head, rest)) = samples.split_at_checked(self.block - waiting) else {
             return self.held.extend_from_slice(samples);
         };
+        let (before, waiting) = self.held.split_at(self.block);
         self.way.with_engine(|engine| {
-            let (before, waiting) = self.held.split_at(self.block);
-            engine.run(before, &[]);
-            engine.run_into(waiting, head, out);
-            for block in rest.chunks_exact(self.block) {
-                engine.run_into(block, &[], out);
+            let mut last = (before, &[][..]);
+            let mut recalled = false;
+            let blocks = rest.chunks_exact(self.block).map(|block| (block, &[][..]));
+            for block in std::iter::once((waiting, head)).chain(blocks) {
+                // Silence after silence is silence: nothing to transform.
+                if is_silent(block) && is_silent(last) {
+                    recalled = false;
+                    out.resize(out.len() + engine.output[0].len(), 0);
+                } else {
+                    if !recalled {
+                        engine.recall(last);
+                    }
+                    recalled = true;
+                    engine.run_into(block, out);
+                }
+                last = block;
             }
         });
         let blocks = rest.len() / self.block * self.block;
@@ -161,16 +190,6 @@ impl Blocks {
         self.held.clear();
         self.held.resize(self.block, 0);
     }
-}
-
-/// Rounds (ties to even) and clamps: the filter may overshoot full scale, and must not wrap.
-///
-/// `round_ties_even` is a library call on the x86-64 baseline. Adding 1.5 · 2²³ leaves no bits for a fraction, so the addition itself rounds,
-/// and the low 16 bits of the sum are the integer in two's complement: plain SSE2, several samples at once.
-fn to_i16(sample: f32) -> i16 {
-    const ROUNDER: f32 = 12_582_912.0;
-    let clamped = sample.clamp(f32::from(i16::MIN), f32::from(i16::MAX));
-    (clamped + ROUNDER).to_bits() as i16
 }
 
 /// The line's rate → 24 k. Takes any number of samples; what does not fill a 5 ms block waits for the next call.
@@ -258,6 +277,16 @@ impl Downsampler {
         out.truncate(out.len() - self.given.saturating_sub(due));
         self.reset();
     }
+    /// Goes on at another rate, also in the middle of a segment. Between two filters nothing is lost: their blocks are the same.
+    pub fn set_line(&mut self, line: Rate) {
+        let scaled = |samples: usize| samples * line.per_ms() / self.line.per_ms();
+        (self.given, self.lead) = (scaled(self.given), scaled(self.lead));
+        match (Way::down(line), &mut self.blocks) {
+            (Some(way), Some(blocks)) => blocks.way = way,
+            (way, blocks) => *blocks = way.map(Blocks::new),
+        }
+        self.line = line;
+    }
     /// Forgets everything (barge-in).
     pub fn reset(&mut self) {
         if let Some(blocks) = &mut self.blocks {
@@ -298,10 +327,10 @@ pub fn convert(samples: &[i16], from_hz: u32, to_hz: u32) -> Option<Vec<i16>> {
     let due = (samples.len() as u64 * u64::from(to_hz)).div_ceil(u64::from(from_hz)) as usize;
     let mut out = Vec::with_capacity(delay + due + engine.output[0].len());
     for block in samples.chunks(block) {
-        engine.run_into(block, &[], &mut out);
+        engine.run_into((block, &[]), &mut out);
     }
     while out.len() < delay + due {
-        engine.run_into(&[], &[], &mut out);
+        engine.run_into((&[], &[]), &mut out);
     }
     out.drain(..delay);
     out.truncate(due);

@@ -15,6 +15,7 @@ use crate::audio::line::ToLine;
 use crate::audio::pcm::{Rate, TELEPHONE_HZ};
 use crate::audio::playout::{Heard, Played, Playout};
 use crate::audio::resample;
+use crate::audio::scratch;
 use crate::codec::Codec;
 use crate::realtime::AudioFormat;
 use crate::rtp::sender::Sender;
@@ -59,11 +60,8 @@ pub(super) struct Downlink {
     /// Frames come from the other leg.
     relay: Option<Box<Relay>>,
     last_speech: Option<Instant>,
-    /// Samples at the session's rate, and at the line's.
-    session: Vec<i16>,
-    line: Vec<i16>,
+    /// Samples of the last packet.
     frame: Vec<i16>,
-    payload: Vec<u8>,
 }
 
 impl Downlink {
@@ -86,10 +84,7 @@ impl Downlink {
             keys: DtmfTones::default(),
             relay: None,
             last_speech: None,
-            session: Vec::new(),
-            line: Vec::new(),
             frame: Vec::new(),
-            payload: Vec::new(),
         };
         downlink.set_media(media);
         downlink
@@ -202,15 +197,15 @@ impl Downlink {
             self.flush_segment();
             self.current = Some(segment);
         }
-        self.session.clear();
+        let mut session = scratch::lend();
         match self.format {
-            AudioFormat::Pcm24k => self.join(audio),
-            AudioFormat::Pcmu => Law::Mu.decode(audio, &mut self.session),
-            AudioFormat::Pcma => Law::A.decode(audio, &mut self.session),
+            AudioFormat::Pcm24k => self.join(audio, &mut session),
+            AudioFormat::Pcmu => Law::Mu.decode(audio, &mut session),
+            AudioFormat::Pcma => Law::A.decode(audio, &mut session),
         }
-        self.line.clear();
-        self.to_line.process(&self.session, &mut self.line);
-        self.playout.push(segment, &self.line) == self.line.len()
+        let mut line = scratch::lend();
+        self.to_line.process(&session, &mut line);
+        self.playout.push(segment, &line) == line.len()
     }
 
     /// Audio of our own (apology), 8 kHz, whole.
@@ -251,7 +246,8 @@ impl Downlink {
         }
         let Some(due) = self.next.filter(|due| *due <= now) else { return Frame::None };
         let ptime = self.ptime();
-        let missed = (now.duration_since(due).as_micros() / ptime.as_micros().max(1)).min(u128::from(u32::MAX)) as u32;
+        let late_ms = u64::try_from(now.duration_since(due).as_millis()).unwrap_or(u64::MAX);
+        let missed = u32::try_from(late_ms / u64::from(self.ptime_ms.max(1))).unwrap_or(u32::MAX);
         if missed > 0 {
             self.sender.skip(missed);
         }
@@ -267,16 +263,12 @@ impl Downlink {
         self.frame.resize(self.encoder.rate().samples(self.ptime_ms as usize), 0);
         if let Some(relay) = &mut self.relay {
             relay.fill(&mut self.frame);
-            self.payload.clear();
-            self.encoder.encode(&self.frame, &mut self.payload);
-            self.repeats_due = !self.sender.frame(&self.payload, out);
+            self.repeats_due = !self.write(out);
             return Played::default();
         }
         if self.keys.fill(self.encoder.rate(), &mut self.frame) {
             // What the agent says waits.
-            self.payload.clear();
-            self.encoder.encode(&self.frame, &mut self.payload);
-            self.repeats_due = !self.sender.frame(&self.payload, out);
+            self.repeats_due = !self.write(out);
             return Played::default();
         }
         let played = self.playout.next_frame(&mut self.frame);
@@ -284,9 +276,7 @@ impl Downlink {
             Some(tone) if played.samples == 0 => tone.fill(&mut self.frame),
             _ => self.level.apply(self.encoder.rate(), &mut self.frame, played.samples),
         }
-        self.payload.clear();
-        self.encoder.encode(&self.frame, &mut self.payload);
-        if !self.sender.frame(&self.payload, out) {
+        if !self.write(out) {
             self.playout.unsend();
             self.repeats_due = true;
             self.frame.clear();
@@ -298,19 +288,26 @@ impl Downlink {
         played
     }
 
+    /// The packet of `frame`; `false`: an event took its place.
+    fn write(&mut self, out: &mut Vec<u8>) -> bool {
+        let mut payload = scratch::lend();
+        self.encoder.encode(&self.frame, &mut payload);
+        self.sender.frame(&payload, out)
+    }
+
     fn flush_segment(&mut self) {
         self.half = None;
         let Some(segment) = self.current.take() else { return };
-        self.line.clear();
-        self.to_line.flush(&mut self.line);
-        self.playout.push(segment, &self.line);
+        let mut line = scratch::lend();
+        self.to_line.flush(&mut line);
+        self.playout.push(segment, &line);
     }
 
     /// Little-endian bytes → `session`; a delta may split anywhere, also within a sample.
-    fn join(&mut self, audio: &[u8]) {
+    fn join(&mut self, audio: &[u8], session: &mut Vec<i16>) {
         let mut audio = audio;
         if let (Some(low), Some((high, rest))) = (self.half, audio.split_first()) {
-            self.session.push(i16::from_le_bytes([low, *high]));
+            session.push(i16::from_le_bytes([low, *high]));
             self.half = None;
             audio = rest;
         }
@@ -318,7 +315,7 @@ impl Downlink {
         if let [low] = rest {
             self.half = Some(*low);
         }
-        self.session.extend(pairs.iter().map(|pair| i16::from_le_bytes(*pair)));
+        session.extend(pairs.iter().map(|pair| i16::from_le_bytes(*pair)));
     }
 }
 

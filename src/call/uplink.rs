@@ -19,6 +19,7 @@ use crate::audio::front::{FrontEnd, FrontParams};
 use crate::audio::g711::Law;
 use crate::audio::line::FromLine;
 use crate::audio::pcm::Rate;
+use crate::audio::scratch;
 use crate::audio::splice::{self, Seam};
 use crate::codec::{Codec, TICKS_PER_MS};
 use crate::realtime::AudioFormat;
@@ -73,10 +74,7 @@ pub(super) struct Uplink {
     detector: Option<Box<DtmfDetector>>,
     keys: Vec<char>,
     from_line: FromLine,
-    /// Samples at the line's rate.
-    line: Vec<i16>,
-    /// Samples at the session's rate.
-    session: Vec<i16>,
+    /// What is less than one append.
     batch: Vec<u8>,
     stats: UplinkStats,
 }
@@ -97,8 +95,6 @@ impl Uplink {
             detector: None,
             keys: Vec::new(),
             from_line: FromLine::new(line, session_rate(format)),
-            line: Vec::new(),
-            session: Vec::new(),
             batch: Vec::new(),
             stats: UplinkStats::default(),
         }
@@ -175,14 +171,14 @@ impl Uplink {
             self.tick(now, append);
             return;
         }
-        self.line.clear();
-        self.decoder.decode(codec, payload, &mut self.line);
-        if self.line.is_empty() {
+        let mut line = scratch::lend();
+        self.decoder.decode(codec, payload, &mut line);
+        if line.is_empty() {
             return;
         }
         self.set_rate(codec.rate());
-        self.listen();
-        let length = self.ticks_of_line();
+        self.listen(&mut line);
+        let length = self.ticks_of(&line);
         let Fate::Goes { conceal, silence, was_lost } =
             self.timeline.packet(now, length, i64::from(lost_before), i64::from(paused_before))
         else {
@@ -193,23 +189,21 @@ impl Uplink {
         self.stats.filled -= was_lost;
         self.stats.concealed += was_lost;
         if conceal + silence > 0 {
-            let mut real = std::mem::take(&mut self.line);
             self.fill(now, conceal, Filling::Concealment, append);
             self.fill(now, silence, Filling::Pause, append);
             self.stats.concealed += conceal as u64;
             self.stats.filled += silence as u64;
-            std::mem::swap(&mut self.line, &mut real);
         }
         self.noise_level = None;
         if self.timeline.is_too_much(now, length) {
             self.stats.dropped += length as u64;
             return;
         }
-        self.concealer.good(&mut self.line);
+        self.concealer.good(&mut line);
         self.stats.audio += length as u64;
-        self.front.process(now, &mut self.line);
-        self.correct(now, length);
-        self.feed(append);
+        self.front.process(now, &mut line);
+        self.correct(now, length, &mut line);
+        self.feed(&line, append);
         self.timeline.align(now);
         if !std::mem::replace(&mut self.begun, true) && !self.batch.is_empty() {
             // What was filled up to the first packet ends anywhere: a rest of it would wait in front of every packet from now on.
@@ -241,7 +235,7 @@ impl Uplink {
     }
 
     /// Brings the session's clock a little nearer to the wall's, if it has to be and `line` has a place for it.
-    fn correct(&mut self, now: Instant, length: i64) {
+    fn correct(&mut self, now: Instant, length: i64, line: &mut Vec<i16>) {
         let rate = self.concealer.rate();
         let (most, seam, put_in) = match self.timeline.correction(now, length) {
             Correction::None => return,
@@ -259,7 +253,7 @@ impl Uplink {
         };
         let most = most as usize * rate.per_ms() / TICKS_PER_MS as usize;
         let change = if put_in { splice::lengthen } else { splice::shorten };
-        let changed = change(rate, &mut self.line, most, seam) * TICKS_PER_MS as usize / rate.per_ms();
+        let changed = change(rate, line, most, seam) * TICKS_PER_MS as usize / rate.per_ms();
         if changed == 0 {
             return;
         }
@@ -275,17 +269,17 @@ impl Uplink {
         if ticks <= 0 {
             return;
         }
-        self.line.clear();
+        let mut line = scratch::lend();
         let samples = ticks as usize * self.concealer.rate().per_ms() / TICKS_PER_MS as usize;
         match (filling, self.noise_level) {
             (Filling::Pause, Some(level)) => {
-                self.noise.fill(level, samples, &mut self.line);
-                self.concealer.good(&mut self.line);
+                self.noise.fill(level, samples, &mut line);
+                self.concealer.good(&mut line);
             }
-            _ => self.concealer.conceal(samples, &mut self.line),
+            _ => self.concealer.conceal(samples, &mut line),
         }
-        self.front.process(now, &mut self.line);
-        self.feed(append);
+        self.front.process(now, &mut line);
+        self.feed(&line, append);
     }
 
     /// The line has this rate from now on; only a change costs anything.
@@ -298,45 +292,52 @@ impl Uplink {
     }
 
     /// Keys in the audio; their tone is not the caller's voice.
-    fn listen(&mut self) {
+    fn listen(&mut self, line: &mut [i16]) {
         let Some(detector) = &mut self.detector else { return };
-        detector.process(self.concealer.rate(), &self.line, &mut |key| {
+        detector.process(self.concealer.rate(), line, &mut |key| {
             if self.keys.len() < MOST_KEYS {
                 self.keys.push(key);
             }
         });
         if detector.is_tone() {
-            self.line.fill(0);
+            line.fill(0);
         }
     }
 
-    fn ticks_of_line(&self) -> i64 {
-        (self.line.len() * TICKS_PER_MS as usize / self.concealer.rate().per_ms()) as i64
+    fn ticks_of(&self, line: &[i16]) -> i64 {
+        (line.len() * TICKS_PER_MS as usize / self.concealer.rate().per_ms()) as i64
     }
 
     /// `line` → session.
-    fn feed(&mut self, append: &mut dyn FnMut(&[u8])) {
-        self.timeline.fed(self.ticks_of_line());
-        self.session.clear();
-        self.from_line.process(&self.line, &mut self.session);
+    fn feed(&mut self, line: &[i16], append: &mut dyn FnMut(&[u8])) {
+        self.timeline.fed(self.ticks_of(line));
+        let mut session = scratch::lend();
+        self.from_line.process(line, &mut session);
+        let mut fresh = scratch::lend();
+        let nothing_waits = self.batch.is_empty();
+        let bytes: &mut Vec<u8> = if nothing_waits { &mut fresh } else { &mut self.batch };
         match self.format {
             AudioFormat::Pcm24k => {
-                let from = self.batch.len();
-                self.batch.resize(from + 2 * self.session.len(), 0);
-                let (pairs, _) = self.batch[from..].as_chunks_mut::<2>();
-                for (pair, sample) in pairs.iter_mut().zip(&self.session) {
+                let from = bytes.len();
+                bytes.resize(from + 2 * session.len(), 0);
+                let (pairs, _) = bytes[from..].as_chunks_mut::<2>();
+                for (pair, sample) in pairs.iter_mut().zip(session.iter()) {
                     *pair = sample.to_le_bytes();
                 }
             }
             // Decoding and encoding by one law is the identity (but for µ-law's second zero), so pass-through needs no path of its own.
-            AudioFormat::Pcmu => Law::Mu.encode(&self.session, &mut self.batch),
-            AudioFormat::Pcma => Law::A.encode(&self.session, &mut self.batch),
+            AudioFormat::Pcmu => Law::Mu.encode(&session, bytes),
+            AudioFormat::Pcma => Law::A.encode(&session, bytes),
         }
-        let whole = self.batch.len() - self.batch.len() % self.append_bytes;
-        for chunk in self.batch[..whole].chunks_exact(self.append_bytes) {
-            append(chunk);
+        let appends = bytes.chunks_exact(self.append_bytes);
+        let rest = appends.remainder().len();
+        appends.for_each(append);
+        let whole = bytes.len() - rest;
+        if nothing_waits {
+            self.batch.extend_from_slice(&fresh[whole..]);
+        } else {
+            self.batch.drain(..whole);
         }
-        self.batch.drain(..whole);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Hum and DC off: a Chebyshev filter of the second kind, order 4, 32 dB down at 60 Hz and below, -3 dB at 100 Hz.
 
+use crate::audio::pcm::f64_to_i16;
 use std::f64::consts::PI;
 
 const EDGE_HZ: f64 = 60.0;
@@ -16,7 +17,8 @@ struct Biquad {
 impl Biquad {
     fn step(&mut self, x: f64) -> f64 {
         let y = self.b[0] * x + self.z[0];
-        self.z[0] = self.b[1] * x - self.a[0] * y + self.z[1];
+        // In this order only the last product waits for `y`.
+        self.z[0] = (self.b[1] * x + self.z[1]) - self.a[0] * y;
         self.z[1] = self.b[2] * x - self.a[1] * y;
         y
     }
@@ -53,8 +55,7 @@ impl HighPass {
     pub fn process(&mut self, frame: &mut [i16]) {
         let [mut first, mut second] = self.parts;
         for sample in frame {
-            let out = second.step(first.step(f64::from(*sample)));
-            *sample = out.round().clamp(-32_768.0, 32_767.0) as i16;
+            *sample = f64_to_i16(second.step(first.step(f64::from(*sample))));
         }
         // What fades away must not become a number too small to be fast.
         for part in [&mut first, &mut second] {

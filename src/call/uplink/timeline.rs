@@ -294,5 +294,6 @@ impl Timeline {
 }
 
 fn ticks(time: Duration) -> i64 {
-    i64::try_from(time.as_micros() / 125).unwrap_or(i64::MAX / 4)
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX).min(i64::MAX / PER_MS / 4_000);
+    seconds * 1_000 * PER_MS + i64::from(time.subsec_nanos() / 125_000)
 }
