@@ -240,6 +240,19 @@ impl Call {
         &self.packet
     }
 
+    /// Caller audio in one append, ms.
+    pub fn append_ms(&self) -> u32 {
+        self.policy.append_ms
+    }
+
+    /// From now on so much, 20 to 100 ms: an owner with too much to do asks for longer appends, and fewer.
+    pub fn set_append_ms(&mut self, append_ms: u32) {
+        self.policy.append_ms = append_ms;
+        if let Some(media) = &mut self.media {
+            media.uplink.set_append_ms(append_ms);
+        }
+    }
+
     pub(super) fn is_ended(&self) -> bool {
         matches!(self.phase, Phase::Ended)
     }

@@ -83,7 +83,7 @@ impl Uplink {
     pub fn new(format: AudioFormat, line: Rate, append_ms: u32, reorder_wait: Duration) -> Uplink {
         Uplink {
             format,
-            append_bytes: append_ms.clamp(20, 100) as usize * format.bytes_per_ms(),
+            append_bytes: append_bytes(format, append_ms),
             timeline: Timeline::new(reorder_wait),
             muted: false,
             begun: false,
@@ -103,6 +103,11 @@ impl Uplink {
     /// What is done to the caller's audio.
     pub fn set_front(&mut self, params: FrontParams) {
         self.front = FrontEnd::new(params, self.concealer.rate());
+    }
+
+    /// Caller audio in one append, 20 to 100 ms.
+    pub fn set_append_ms(&mut self, append_ms: u32) {
+        self.append_bytes = append_bytes(self.format, append_ms);
     }
 
     /// Whether tones in the audio are keys.
@@ -339,6 +344,10 @@ impl Uplink {
             self.batch.drain(..whole);
         }
     }
+}
+
+fn append_bytes(format: AudioFormat, append_ms: u32) -> usize {
+    append_ms.clamp(20, 100) as usize * format.bytes_per_ms()
 }
 
 /// Rate of the session's samples.

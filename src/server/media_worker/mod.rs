@@ -1,7 +1,7 @@
 //! Media workers: plain threads with a 5 ms tick that own their calls' sockets and machines (invariant 9).
 //!
 //! `run`: the loop. `slot`: one call and its sockets. `jobs`: what a call has run elsewhere (WebSocket set-up, tools).
-//! `closing`: WebSockets that wait for the peer's close frame.
+//! `closing`: WebSockets that wait for the peer's close frame. `work`: how busy it is.
 //!
 //! In: [`Command`]s by a bounded channel. Out: [`Report`]s to signalling, never dropped: what finds the channel full
 //! waits in the worker. A panic in a call ends that call only, with BYE and CDR (OVL-05).
@@ -10,6 +10,7 @@ mod closing;
 mod jobs;
 mod run;
 mod slot;
+mod work;
 
 use crate::call::{Call, CallEnd, CallRecord, LegReady, LegRequest, Output};
 use crate::net::rtp_port::RtpPort;
@@ -94,6 +95,8 @@ pub struct WorkerStats {
     pub sockets: AtomicUsize,
     /// How many of the last 1,000 ticks were more than [`LATE`] late.
     pub late_permille: AtomicU64,
+    /// Share of the last 2 s in which the worker worked.
+    pub busy_permille: AtomicU64,
     pub rtp_send_errors: AtomicU64,
     /// Datagrams and bytes are counted by the calls; this is how many reads the worker made.
     pub rtp_reads: AtomicU64,

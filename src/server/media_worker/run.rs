@@ -8,6 +8,7 @@
 use super::closing::Closing;
 use super::jobs::{JobKey, JobResult, Jobs};
 use super::slot::{Needs, Shared, Slot, Step};
+use super::work::Work;
 use super::{Command, LATE, NewCall, NewLeg, Report, TICK, WorkerParams, WorkerStats};
 use crate::call::end::{CallEnd, Cause};
 use crate::call::{CallRecord, Input};
@@ -30,8 +31,8 @@ use tokio::sync::mpsc;
 const MAX_COMMANDS: usize = 256;
 /// What a WebSocket has waits so long for the call's packet.
 const PATIENCE: Duration = Duration::from_millis(10);
-/// Ticks over which lateness is counted: 2 s.
-const LATE_WINDOW: u64 = 400;
+/// Ticks over which lateness and work are counted: 2 s.
+const WINDOW: u64 = 400;
 
 pub struct Machine {
     commands: Receiver<Command>,
@@ -47,6 +48,7 @@ pub struct Machine {
     shared: Shared,
     tick: u64,
     late: u64,
+    work: Work,
     /// Signalling is gone: nothing new comes.
     cut_off: bool,
 }
@@ -65,6 +67,7 @@ impl Machine {
             closing: Closing::default(),
             shared: Shared {
                 now: clock::now(),
+                thrifty: false,
                 datagram: Vec::new(),
                 inbox: Default::default(),
                 frame: Vec::new(),
@@ -76,6 +79,7 @@ impl Machine {
             },
             tick: 0,
             late: 0,
+            work: Work::new(clock::now()),
             cut_off: false,
         }
     }
@@ -111,6 +115,7 @@ impl Machine {
                 self.shared.stats.panics.fetch_add(1, Ordering::Relaxed);
                 tracing::error!("media worker: a tick panicked");
             }
+            self.count_work(now, clock::now());
         }
     }
 
@@ -127,9 +132,24 @@ impl Machine {
         let lag = now.saturating_duration_since(scheduled);
         self.shared.notes.tick_lag(lag);
         self.late += u64::from(lag > LATE);
-        if self.tick.is_multiple_of(LATE_WINDOW) {
-            self.shared.stats.late_permille.store(self.late * 1000 / LATE_WINDOW, Ordering::Relaxed);
+        if self.tick.is_multiple_of(WINDOW) {
+            self.shared.stats.late_permille.store(self.late * 1000 / WINDOW, Ordering::Relaxed);
             self.late = 0;
+        }
+    }
+
+    /// How busy the worker is, and what follows from it.
+    fn count_work(&mut self, began: Instant, done: Instant) {
+        self.work.add(began, done);
+        if !self.tick.is_multiple_of(WINDOW) {
+            return;
+        }
+        let (busy, thrifty) = self.work.close(done);
+        self.shared.stats.busy_permille.store(busy, Ordering::Relaxed);
+        if let Some(thrifty) = thrifty {
+            self.shared.thrifty = thrifty;
+            let appends = if thrifty { "twice as long" } else { "as configured" };
+            tracing::info!(busy_percent = busy / 10, appends, "media worker: the length of appends has changed");
         }
     }
 

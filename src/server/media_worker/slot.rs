@@ -42,6 +42,8 @@ pub struct Shared {
     /// The tick's place on the worker's 5 ms grid; a little in the past. Everything in a tick happens at this time, so that a deadline falls
     /// into the same tick every time, however late the thread woke.
     pub now: Instant,
+    /// There is so much to do that appends are twice as long.
+    pub thrifty: bool,
     /// Datagrams are read into it.
     pub datagram: Vec<u8>,
     /// WebSockets are read into it.
@@ -110,6 +112,9 @@ pub struct Slot {
     tools: Vec<AbortHandle>,
     /// Sessions the call went on to (Replaces, inbound REFER).
     adopted: Vec<SessionId>,
+    /// Caller audio in one append as configured, ms, and whether it is doubled now.
+    append_ms: u32,
+    thrifty: bool,
     /// The tick of the last datagram: two ticks in a row mean that some wait.
     last_rtp_tick: u64,
     first: Vec<Output>,
@@ -121,6 +126,8 @@ impl Slot {
     pub fn new(new: NewCall) -> Slot {
         Slot {
             session: new.session,
+            append_ms: new.call.append_ms(),
+            thrifty: false,
             call: new.call,
             rtp: new.rtp,
             leg: None,
@@ -232,6 +239,10 @@ impl Slot {
     pub fn read_rtp(&mut self, shared: &mut Shared, tick: u64) -> Step {
         if self.swapped {
             return self.read_leg(shared);
+        }
+        if self.thrifty != shared.thrifty {
+            self.thrifty = shared.thrifty;
+            self.call.set_append_ms(if self.thrifty { 2 * self.append_ms } else { self.append_ms });
         }
         let most = if self.last_rtp_tick + 1 == tick { MAX_DATAGRAMS } else { 1 };
         self.last_rtp_tick = tick;
