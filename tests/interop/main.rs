@@ -8,6 +8,7 @@
 mod baresip;
 mod baresip_transfers;
 mod kamailio;
+mod openssl;
 mod pjsip;
 mod quality;
 mod relay;
