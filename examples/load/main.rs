@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --example load -- --calls 100 [--seconds 6] [--cps 97] [--repeats 3] [--pin] [--tls] [--srtp] [--workers 1] [--json]`
 //! `cargo run --release --example load -- --table [--repeats 3]`: the table of docs/performance.md, targets beside the figures.
+//! `cargo run --release --example load -- --floor --calls 400 --pin`: what the kernel alone costs at so many calls.
 //!
 //! Two processes, so that the server is measured alone: the server, and this one, which places the calls (`generator`: raw SIP text and
 //! RTP on plain threads), is the Realtime service that echoes them (`service`) and reads `/proc` (`measure`).
@@ -9,6 +10,7 @@
 #![allow(clippy::disallowed_methods, reason = "a bench is its own world: it has sockets, threads and a clock")]
 
 mod child;
+mod floor;
 mod generator;
 mod measure;
 mod service;
@@ -65,6 +67,9 @@ pub struct Args {
     /// The whole table: 20, 100, 400 and 500 calls on one core and 800 on two, plain and with TLS and SRTP, in Markdown.
     #[arg(long)]
     pub table: bool,
+    /// The kernel's part alone: the same datagrams and messages, and nothing done with them.
+    #[arg(long)]
+    pub floor: bool,
     /// One JSON object instead of text.
     #[arg(long)]
     pub json: bool,
@@ -81,6 +86,7 @@ fn main() -> std::process::ExitCode {
     let done = match args.role.as_str() {
         "server" => child::server(&args),
         _ if args.table => table::table(&args),
+        _ if args.floor => floor(&args),
         _ => bench(&args),
     };
     match done {
@@ -98,6 +104,16 @@ fn bench(args: &Args) -> Result<(), String> {
         println!("{}", summary.json())
     } else {
         println!("{summary}")
+    }
+    Ok(())
+}
+
+fn floor(args: &Args) -> Result<(), String> {
+    if args.pin {
+        child::pin(1..2)?;
+    }
+    for _ in 0..args.repeats.max(1) {
+        println!("{} calls: the kernel's part {:.2} ms/call-s", args.calls, floor::run(args)?);
     }
     Ok(())
 }
