@@ -2,15 +2,14 @@
 
 use super::Args;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::Duration;
 use voxtrunk::audio::front::{EchoMode, FrontParams};
 use voxtrunk::cidr::Network;
 use voxtrunk::config::book::Book;
-use voxtrunk::config::dialplan::{AnswerPolicy, AudioChoice, Dialplan, Fallback, Limits, NumberPattern};
+use voxtrunk::config::dialplan::{AnswerPolicy, AudioChoice, Dialplan, Limits, NumberPattern};
 use voxtrunk::config::settings::{Provider, Settings};
-use voxtrunk::realtime::{DialectKind, Endpoint, Greeting, ProviderKind, TurnDetection};
+use voxtrunk::realtime::{DialectKind, Endpoint, ProviderKind};
 use voxtrunk::server::Server;
 use voxtrunk::trunk::{Identify, SrtpPolicy, Trunk, TrunkMedia};
 
@@ -151,38 +150,17 @@ pub fn settings(args: &Args) -> Settings {
 
 pub fn plan(args: &Args) -> Dialplan {
     Dialplan {
-        file: PathBuf::from("load.toml"),
-        name: "load".into(),
         numbers: vec![NumberPattern::Default],
-        instructions: "Echo.".into(),
-        greeting: Greeting::None,
-        language: None,
-        provider: None,
-        model: None,
-        voice: None,
-        turn_detection: TurnDetection::default(),
-        transcription: None,
-        noise_reduction: None,
-        temperature: None,
-        speed: None,
-        max_output_tokens: None,
         // The echo mode gives the caller's own voice back, which no line does: the guard's cost is in docs/echo.md.
         front: FrontParams { echo_guard: EchoMode::Off, ..FrontParams::default() },
         audio: if args.audio == "g711" { AudioChoice::G711 } else { AudioChoice::Pcm16 },
-        level: Default::default(),
         answer: if args.when_ready { AnswerPolicy::WhenReady } else { AnswerPolicy::AtOnce },
-        tools: Vec::new(),
         limits: Limits {
             max_call: Duration::from_secs(3600),
-            no_media_start: Duration::from_secs(30),
             no_media: Duration::from_secs(30),
             caller_silence: None,
-            check_in: String::new(),
-            goodbye: String::new(),
+            ..Limits::default()
         },
-        fallback: Fallback::Reject,
-        transcript: false,
-        caller_info: Vec::new(),
-        on_resume: voxtrunk::config::dialplan::OnResume::Tell,
+        ..Dialplan::new("load", "Echo.")
     }
 }

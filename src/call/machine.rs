@@ -115,7 +115,8 @@ pub struct Call {
 impl Call {
     /// Takes the offer (if any); a refused one ends the call at once with its status.
     pub fn new(now: Instant, params: CallParams) -> Call {
-        let record = Record::new(now, &params);
+        let (dialled, unix_ms) = (params.record.dialled.clone(), params.record.started_unix_ms);
+        let record = Record::new(now, params.record, params.plan.transcript);
         let codec = params.negotiation.local().codecs.first().copied();
         let codec = codec.unwrap_or(crate::sip::offer_answer::Codec::Pcmu);
         let mut call = Call {
@@ -123,7 +124,7 @@ impl Call {
             silence: SilenceClock::new(params.plan.limits.caller_silence),
             plan: params.plan,
             id: params.session,
-            dialled: params.dialled,
+            dialled,
             source: params.source,
             apology: params.apology,
             policy: params.media,
@@ -162,7 +163,7 @@ impl Call {
             filler: Filler::default(),
             clocks: Clocks::default(),
             record: Some(record),
-            wall_clock: WallClock { at: now, unix_ms: params.unix_ms },
+            wall_clock: WallClock { at: now, unix_ms },
             goodbye: None,
             leg_goodbye: None,
             outputs: VecDeque::new(),

@@ -80,22 +80,18 @@ pub use machine::Call;
 
 /// Everything a call is made of. Built by `server` after trunk match, admission and lookup.
 pub struct CallParams {
-    /// Our id, printable, unique in the process.
-    pub id: Arc<str>,
+    /// The record as it was begun: our id of the call, who calls whom by which trunk and plan, when it began. The call finishes it.
+    pub record: Cdr,
     pub session: SessionId,
-    pub sip_call_id: String,
     pub plan: Arc<Dialplan>,
-    pub provider_name: String,
     /// With the dialplan's model put in.
     pub endpoint: Endpoint,
     pub connect_timeout: Duration,
     pub ready_timeout: Duration,
-    pub caller: Pii<String>,
-    /// What the trunk says of them. Given to the model only as data with limits, and only what the dialplan lists (AUT-14).
+    /// What the trunk says of the caller. Given to the model only as data with limits, and only what the dialplan lists (AUT-14).
     pub caller_info: CallerInfo,
     /// The trunk of the call: what it trusts and allows. `None`: nothing.
     pub trunk: Option<Arc<Trunk>>,
-    pub dialled: String,
     /// Signalling source.
     pub source: SocketAddr,
     /// Our end of the stream, port allocated.
@@ -107,8 +103,6 @@ pub struct CallParams {
     pub apology: Option<Arc<[i16]>>,
     /// Seed of SSRC, sequence and timestamp.
     pub seed: u64,
-    /// Wall clock at `now`, Unix ms (CDR only).
-    pub unix_ms: u64,
 }
 
 /// From the settings.

@@ -1,7 +1,7 @@
 //! What stays of a call: the CDR and the transcript.
 
 use super::media::Media;
-use super::{CallEnd, CallParams, CallRecord};
+use super::{CallEnd, CallRecord};
 use crate::observe::cdr::{Cdr, EchoRecord, MediaVerdict, RtpRecord, ToolRecord};
 use crate::observe::pii::Pii;
 use crate::sip::headers::Reason;
@@ -22,28 +22,10 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub fn new(now: Instant, params: &CallParams) -> Record {
-        let cdr = Cdr {
-            call: params.id.to_string(),
-            sip_call_id: params.sip_call_id.clone(),
-            source: params.source.to_string(),
-            caller: params.caller.expose().clone(),
-            attestation: params.caller_info.attestation.clone(),
-            dialled: params.dialled.clone(),
-            dialplan: Some(params.plan.name.clone()),
-            provider: Some(params.provider_name.clone()),
-            model: Some(params.endpoint.model.clone()),
-            started_unix_ms: params.unix_ms,
-            ..Cdr::default()
-        };
-        Record {
-            cdr,
-            began: now,
-            unix_ms: params.unix_ms,
-            answered: None,
-            keep_transcript: params.plan.transcript,
-            lines: Vec::new(),
-        }
+    /// `begun`: see [`CallParams::record`](super::CallParams::record). Its wall clock is that of `now`.
+    pub fn new(now: Instant, begun: Cdr, keep_transcript: bool) -> Record {
+        let unix_ms = begun.started_unix_ms;
+        Record { cdr: begun, began: now, unix_ms, answered: None, keep_transcript, lines: Vec::new() }
     }
 
     pub fn since_start(&self, now: Instant) -> Duration {
@@ -127,8 +109,7 @@ impl Record {
     pub fn finish(mut self, now: Instant, end: CallEnd) -> CallRecord {
         self.cdr.ended_unix_ms = self.unix(now);
         self.cdr.talk_ms = self.since_answer(now);
-        self.cdr.ended_by = Some(end.by);
-        self.cdr.cause = end.cause.label().to_owned();
+        self.cdr.ended(end.by, end.cause.label());
         // The caller's words come late, the agent's once they were heard: the order is that of speaking.
         self.lines.sort_by_key(|line| line.0);
         CallRecord { end, cdr: self.cdr, transcript: self.lines }

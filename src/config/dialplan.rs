@@ -55,6 +55,39 @@ pub struct Dialplan {
     pub on_resume: OnResume,
 }
 
+impl Dialplan {
+    /// A plan that says nothing but this, with the defaults of a file's fields; it serves no number yet.
+    pub fn new(name: &str, instructions: &str) -> Dialplan {
+        Dialplan {
+            file: PathBuf::from(format!("{name}.toml")),
+            name: name.to_owned(),
+            numbers: Vec::new(),
+            instructions: instructions.to_owned(),
+            greeting: Greeting::None,
+            language: None,
+            provider: None,
+            model: None,
+            voice: None,
+            turn_detection: TurnDetection::default(),
+            transcription: None,
+            noise_reduction: None,
+            temperature: None,
+            speed: None,
+            max_output_tokens: None,
+            audio: AudioChoice::default(),
+            level: LevelParams::default(),
+            front: FrontParams::default(),
+            answer: AnswerPolicy::default(),
+            tools: Vec::new(),
+            limits: Limits::default(),
+            fallback: Fallback::default(),
+            transcript: false,
+            caller_info: Vec::new(),
+            on_resume: OnResume::default(),
+        }
+    }
+}
+
 /// A piece of what the trunk says of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallerField {
@@ -87,9 +120,10 @@ pub enum NumberPattern {
     Default,
 }
 
-/// `pcm16` (default), or G.711 passed through in the call's own law.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// `pcm16`, or G.711 passed through in the call's own law.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AudioChoice {
+    #[default]
     Pcm16,
     G711,
 }
@@ -118,9 +152,10 @@ impl std::fmt::Display for NumberPattern {
 }
 
 /// When the 200 goes out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AnswerPolicy {
-    /// 180 until the session is configured (default).
+    /// 180 until the session is configured.
+    #[default]
     WhenReady,
     AtOnce,
 }
@@ -139,10 +174,27 @@ pub struct Limits {
     pub goodbye: String,
 }
 
+impl Default for Limits {
+    fn default() -> Limits {
+        const CHECK_IN: &str = "The caller has said nothing for a while. Ask in one short sentence whether they are still \
+                                there, then wait.";
+        const GOODBYE: &str = "The call must end now. Say so in one short, friendly sentence and say goodbye.";
+        Limits {
+            max_call: Duration::from_secs(30 * 60),
+            no_media_start: Duration::from_secs(30),
+            no_media: Duration::from_secs(15),
+            caller_silence: Some(Duration::from_secs(30)),
+            check_in: CHECK_IN.to_owned(),
+            goodbye: GOODBYE.to_owned(),
+        }
+    }
+}
+
 /// What happens when the Realtime side fails.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Fallback {
     /// Before answer: 480/503, so that the PBX overflows; in the call: apology tone and BYE.
+    #[default]
     Reject,
     /// REFER to this named target (302-less: the call is answered, then transferred).
     Transfer { target: String },

@@ -75,6 +75,14 @@ pub struct Cdr {
     pub folded: u64,
 }
 
+impl Cdr {
+    /// Who ended the call, and the label of why.
+    pub fn ended(&mut self, by: EndedBy, cause: &str) {
+        self.ended_by = Some(by);
+        cause.clone_into(&mut self.cause);
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_zero(n: &u64) -> bool {
     *n == 0

@@ -1,18 +1,17 @@
 //! A call that talks, for tests and benches of what a packet costs: answered, acknowledged, its session ready.
 
+#[path = "../support/call_params.rs"]
+mod params;
+
+use params::call_params;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use voxtrunk::audio::front::FrontParams;
-use voxtrunk::call::{Call, CallParams, Input, MediaPolicy, Output};
-use voxtrunk::config::dialplan::{AnswerPolicy, AudioChoice, Dialplan, Fallback, Limits, NumberPattern, OnResume};
-use voxtrunk::observe::pii::Pii;
-use voxtrunk::realtime::{DialectKind, Endpoint, Greeting, ProviderKind, TurnDetection};
+use voxtrunk::call::{Call, CallParams, Input, Output};
+use voxtrunk::config::dialplan::{AnswerPolicy, Dialplan, Limits, NumberPattern};
 use voxtrunk::rtp::receiver::SourcePolicy;
-use voxtrunk::sip::offer_answer::{Codec, LocalMedia, Negotiation};
+use voxtrunk::sip::offer_answer::{Codec, LocalMedia};
 use voxtrunk::sip::user_agent::SessionId;
-use voxtrunk::trunk::CallerInfo;
 
 /// What the service says until it speaks.
 pub const SESSION: [&str; 4] = [
@@ -45,38 +44,10 @@ pub fn call(now: Instant, front: FrontParams) -> Call {
         ptime_ms: 20,
         ..LocalMedia::default()
     };
-    let params = CallParams {
-        id: Arc::from("c1"),
-        session: SessionId(7),
-        sip_call_id: "abc@pbx.example".into(),
-        plan: Arc::new(plan(front)),
-        provider_name: "fake".into(),
-        endpoint: Endpoint {
-            kind: ProviderKind::Compatible,
-            dialect: DialectKind::Ga,
-            url: "wss://fake.example/v1/realtime".into(),
-            model: "m".into(),
-            api_version: None,
-        },
-        connect_timeout: Duration::from_secs(4),
-        ready_timeout: Duration::from_secs(5),
-        caller: Pii("+15551230009".into()),
-        caller_info: CallerInfo::default(),
-        trunk: None,
-        dialled: "+15551230001".into(),
-        source: SocketAddr::new(peer.ip(), 5060),
-        negotiation: Negotiation::new(local),
-        offer: Some(offer.into()),
-        media: MediaPolicy {
-            source: SourcePolicy::Latch,
-            allowed: Vec::new(),
-            reorder_wait: Duration::from_millis(40),
-            append_ms: 20,
-        },
-        apology: None,
-        seed: 99,
-        unix_ms: 1_800_000_000_000,
-    };
+    let mut params = call_params(SessionId(7), plan(front), local);
+    params.media.source = SourcePolicy::Latch;
+    let source = SocketAddr::new(peer.ip(), 5060);
+    let params = CallParams { source, offer: Some(offer.into()), ..params };
     let mut call = Call::new(now, params);
     drain(&mut call, now);
     call.handle(now, Input::RealtimeOpen);
@@ -90,37 +61,15 @@ fn drain(call: &mut Call, now: Instant) {
 
 fn plan(front: FrontParams) -> Dialplan {
     Dialplan {
-        file: PathBuf::from("talking.toml"),
-        name: "talking".into(),
         numbers: vec![NumberPattern::Default],
-        instructions: "Talk.".into(),
-        greeting: Greeting::None,
-        language: None,
-        provider: None,
-        model: None,
-        voice: None,
-        turn_detection: TurnDetection::default(),
-        transcription: None,
-        noise_reduction: None,
-        temperature: None,
-        speed: None,
-        max_output_tokens: None,
-        audio: AudioChoice::Pcm16,
-        level: Default::default(),
         answer: AnswerPolicy::AtOnce,
-        tools: Vec::new(),
         limits: Limits {
             max_call: Duration::from_secs(3_600),
-            no_media_start: Duration::from_secs(30),
             no_media: Duration::from_secs(30),
             caller_silence: None,
-            check_in: String::new(),
-            goodbye: String::new(),
+            ..Limits::default()
         },
-        fallback: Fallback::Reject,
-        transcript: false,
-        caller_info: Vec::new(),
         front,
-        on_resume: OnResume::Tell,
+        ..Dialplan::new("talking", "Talk.")
     }
 }

@@ -44,19 +44,29 @@ enum Vad {
 pub fn turn_detection(mut fields: Fields<'_>) -> TurnDetection {
     let types = [("server_vad", Vad::Server), ("semantic_vad", Vad::Semantic)];
     let vad = fields.choice("type", &types).map_or(Vad::Server, |found| found.value);
-    let create_response = fields.flag("create_response").unwrap_or(true);
-    let interrupt_response = fields.flag("interrupt_response").unwrap_or(true);
+    let create = fields.flag("create_response").unwrap_or(true);
+    let interrupt = fields.flag("interrupt_response").unwrap_or(true);
     match vad {
         Vad::Server => {
             fields.only_with(&["eagerness"], "type = \"semantic_vad\"");
-            TurnDetection::ServerVad {
-                threshold: fields.decimal("threshold", 0.0..=1.0).unwrap_or(0.5),
-                prefix_padding_ms: fields.number("prefix_padding_ms", 0..=5000).unwrap_or(300),
-                silence_duration_ms: fields.number("silence_duration_ms", 100..=10_000).unwrap_or(500),
+            let mut wanted = TurnDetection::default();
+            if let TurnDetection::ServerVad {
+                threshold,
+                prefix_padding_ms,
+                silence_duration_ms,
                 create_response,
                 interrupt_response,
-                idle_timeout_ms: fields.number("idle_timeout_ms", 5000..=30_000),
+                idle_timeout_ms,
+            } = &mut wanted
+            {
+                *threshold = fields.decimal("threshold", 0.0..=1.0).unwrap_or(*threshold);
+                *prefix_padding_ms = fields.number("prefix_padding_ms", 0..=5000).unwrap_or(*prefix_padding_ms);
+                *silence_duration_ms =
+                    fields.number("silence_duration_ms", 100..=10_000).unwrap_or(*silence_duration_ms);
+                *idle_timeout_ms = fields.number("idle_timeout_ms", 5000..=30_000).or(*idle_timeout_ms);
+                (*create_response, *interrupt_response) = (create, interrupt);
             }
+            wanted
         }
         Vad::Semantic => {
             let server_only = ["threshold", "prefix_padding_ms", "silence_duration_ms", "idle_timeout_ms"];
@@ -68,7 +78,7 @@ pub fn turn_detection(mut fields: Fields<'_>) -> TurnDetection {
                 ("auto", Eagerness::Auto),
             ];
             let eagerness = fields.choice("eagerness", &words).map_or(Eagerness::Auto, |found| found.value);
-            TurnDetection::SemanticVad { eagerness, create_response, interrupt_response }
+            TurnDetection::SemanticVad { eagerness, create_response: create, interrupt_response: interrupt }
         }
     }
 }

@@ -14,9 +14,6 @@ use std::time::Duration;
 /// Longest instructions, bytes.
 const MAX_INSTRUCTIONS_BYTES: u64 = 64 * 1024;
 const DEFAULT_STEM: &str = "default";
-const CHECK_IN: &str =
-    "The caller has said nothing for a while. Ask in one short sentence whether they are still there, then wait.";
-const GOODBYE: &str = "The call must end now. Say so in one short, friendly sentence and say goodbye.";
 
 const ON_RESUME: [(&str, OnResume); 3] =
     [("tell", OnResume::Tell), ("speak", OnResume::Speak), ("silent", OnResume::Silent)];
@@ -56,13 +53,13 @@ pub fn dialplan(problems: &Problems, file: &Path, table: Table) -> Dialplan {
         audio,
         level,
         front,
-        answer: fields.choice("answer", &answer).map_or(AnswerPolicy::WhenReady, |found| found.value),
+        answer: fields.choice("answer", &answer).map_or_else(AnswerPolicy::default, |found| found.value),
         tools,
         limits: limits(fields.table("limits")),
-        fallback: Fallback::Reject,
+        fallback: Fallback::default(),
         transcript,
         caller_info: caller_info(&mut fields),
-        on_resume: fields.choice("on_resume", &ON_RESUME).map_or(OnResume::Tell, |found| found.value),
+        on_resume: fields.choice("on_resume", &ON_RESUME).map_or_else(OnResume::default, |found| found.value),
         name,
     };
     plan.fallback = fallback(fields.table("fallback"), &plan, file);
@@ -73,19 +70,22 @@ pub fn dialplan(problems: &Problems, file: &Path, table: Table) -> Dialplan {
 fn audio(fields: &mut Fields<'_>) -> (AudioChoice, LevelParams, FrontParams) {
     const FORMATS: [(&str, AudioChoice); 2] = [("pcm16", AudioChoice::Pcm16), ("g711", AudioChoice::G711)];
     if fields.is_text("audio") {
-        let format = fields.choice("audio", &FORMATS).map_or(AudioChoice::Pcm16, |found| found.value);
+        let format = fields.choice("audio", &FORMATS).map_or_else(AudioChoice::default, |found| found.value);
         return (format, LevelParams::default(), FrontParams::default());
     }
     let mut table = fields.table("audio");
-    let format = table.choice("format", &FORMATS).map_or(AudioChoice::Pcm16, |found| found.value);
+    let format = table.choice("format", &FORMATS).map_or_else(AudioChoice::default, |found| found.value);
     (format, level(&mut table), front(&mut table))
 }
 
 /// What is done to the agent's audio.
 fn level(table: &mut Fields<'_>) -> LevelParams {
+    let level = LevelParams::default();
     LevelParams {
-        volume_db: table.decimal("volume_db", -20.0..=12.0).unwrap_or(0.0),
-        comfort_noise: table.number::<i8>("comfort_noise_dbov", -80..=-50).map(i8::unsigned_abs),
+        volume_db: table.decimal("volume_db", -20.0..=12.0).unwrap_or(level.volume_db),
+        comfort_noise: table
+            .number::<i8>("comfort_noise_dbov", -80..=-50)
+            .map_or(level.comfort_noise, |dbov| Some(dbov.unsigned_abs())),
     }
 }
 
@@ -246,18 +246,17 @@ fn caller_info(fields: &mut Fields<'_>) -> Vec<CallerField> {
 }
 
 fn limits(mut fields: Fields<'_>) -> Limits {
-    let secs = |fields: &mut Fields<'_>, key, range, default| {
-        Duration::from_secs(fields.number(key, range).unwrap_or(default))
-    };
-    let max_call_minutes: u64 = fields.number("max_call_minutes", 1..=1440).unwrap_or(30);
-    let caller_silence = secs(&mut fields, "caller_silence_secs", 0..=3600, 30);
+    let default = Limits::default();
+    let max_call = fields.number("max_call_minutes", 1..=1440).map(|minutes: u64| Duration::from_secs(minutes * 60));
+    let mut secs = |key, range, default| fields.number(key, range).map_or(default, Duration::from_secs);
+    let silence = secs("caller_silence_secs", 0..=3600, default.caller_silence.unwrap_or_default());
     Limits {
-        max_call: Duration::from_secs(max_call_minutes * 60),
-        no_media_start: secs(&mut fields, "no_media_start_secs", 5..=3600, 30),
-        no_media: secs(&mut fields, "no_media_secs", 5..=3600, 15),
-        caller_silence: (!caller_silence.is_zero()).then_some(caller_silence),
-        check_in: fields.words("check_in", 2000).map_or(CHECK_IN.to_owned(), |found| found.value),
-        goodbye: fields.words("goodbye", 2000).map_or(GOODBYE.to_owned(), |found| found.value),
+        max_call: max_call.unwrap_or(default.max_call),
+        no_media_start: secs("no_media_start_secs", 5..=3600, default.no_media_start),
+        no_media: secs("no_media_secs", 5..=3600, default.no_media),
+        caller_silence: (!silence.is_zero()).then_some(silence),
+        check_in: fields.words("check_in", 2000).map_or(default.check_in, |found| found.value),
+        goodbye: fields.words("goodbye", 2000).map_or(default.goodbye, |found| found.value),
     }
 }
 

@@ -458,8 +458,7 @@ fn unfinished(mut cdr: crate::observe::cdr::Cdr, by: EndedBy, cause: Cause) -> B
     cdr.ended_unix_ms = clock::unix_ms();
     cdr.talk_ms = cdr.answered_unix_ms.map_or(0, |answered| cdr.ended_unix_ms.saturating_sub(answered));
     cdr.setup_ms = cdr.answered_unix_ms.map(|answered| answered.saturating_sub(cdr.started_unix_ms));
-    cdr.ended_by = Some(by);
-    cdr.cause = cause.label().to_owned();
+    cdr.ended(by, cause.label());
     if cdr.sip_status == 0 {
         cdr.sip_status = 500;
     }

@@ -10,7 +10,7 @@ use super::front::NO_RECORD;
 use super::{Origin, Route, Signalling};
 use crate::call::end::Cause;
 use crate::call::{Call, CallEnd, CallParams, CallRecord, MediaPolicy, Output};
-use crate::config::dialplan::{Dialplan, Fallback};
+use crate::config::dialplan::Fallback;
 use crate::net::clock;
 use crate::net::rtp_port::RtpPort;
 use crate::observe::cdr::{Cdr, EndedBy};
@@ -126,49 +126,29 @@ impl Signalling {
         }
         let media_ip = self.parts.trunks.media_ip(origin.flow);
         let rtp = self.parts.ports.allocate_on(now, media_ip).map_err(|_| NO_PORTS)?;
-        let params = self.params(session, &origin, invite, who, plan, &provider, &rtp, record);
-        record.model = Some(params.endpoint.model.clone());
-        self.start(now, origin, params, provider, rtp, record.clone());
-        Ok(())
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one call's parts, each from its own place")]
-    fn params(
-        &mut self,
-        session: SessionId,
-        origin: &Origin,
-        invite: &Message,
-        who: Parties,
-        plan: Arc<Dialplan>,
-        provider: &ReadyProvider,
-        rtp: &RtpPort,
-        record: &Cdr,
-    ) -> CallParams {
+        let endpoint = provider.endpoint(plan.model.as_deref());
+        record.model = Some(endpoint.model.clone());
         let settings = Arc::clone(&self.parts.settings);
         let media = &settings.media;
-        let local = self.local_media(origin.trunk, origin.flow, rtp.port);
         let (source, allowed) = self.parts.trunks.media_sources(origin.trunk);
-        CallParams {
-            id: record.call.as_str().into(),
+        let params = CallParams {
+            record: record.clone(),
             session,
-            sip_call_id: record.sip_call_id.clone(),
-            endpoint: provider.endpoint(plan.model.as_deref()),
+            endpoint,
             apology: self.parts.numbers.apology(&plan),
             plan,
-            provider_name: provider.name.clone(),
             connect_timeout: provider.connect_timeout,
             ready_timeout: provider.ready_timeout,
-            caller: who.caller.number.clone(),
             caller_info: who.caller,
             trunk: self.parts.trunks.get(origin.trunk).map(|ready| Arc::clone(&ready.trunk)),
-            dialled: record.dialled.clone(),
             source: origin.flow.remote,
-            negotiation: Negotiation::new(local),
+            negotiation: Negotiation::new(self.local_media(origin.trunk, origin.flow, rtp.port)),
             offer: invite.sdp(),
             media: MediaPolicy { source, allowed, reorder_wait: media.reorder_wait, append_ms: media.append_ms },
             seed: self.parts.random.random(),
-            unix_ms: record.started_unix_ms,
-        }
+        };
+        self.start(now, origin, params, provider, rtp);
+        Ok(())
     }
 
     /// Our end of a stream that goes with signalling on this flow.
@@ -179,16 +159,8 @@ impl Signalling {
     }
 
     /// Makes the call and runs it to its first wish for time; what concerns SIP is done at once.
-    fn start(
-        &mut self,
-        now: Instant,
-        origin: Origin,
-        params: CallParams,
-        provider: ReadyProvider,
-        rtp: RtpPort,
-        record: Cdr,
-    ) {
-        let session = params.session;
+    fn start(&mut self, now: Instant, origin: Origin, params: CallParams, provider: ReadyProvider, rtp: RtpPort) {
+        let (session, record) = (params.session, params.record.clone());
         let target = provider.target(&params.endpoint);
         let worker = (0..self.parts.workers.len()).min_by_key(|&i| self.parts.workers[i].load());
         self.admission.started(origin.trunk, origin.caller_key.as_deref());
@@ -256,8 +228,7 @@ impl Signalling {
 
     pub(super) fn write_refusal(&mut self, mut cdr: Cdr, by: EndedBy, cause: &'static str) {
         self.parts.notes.refused(cdr.trunk.as_deref().unwrap_or_default(), cause);
-        cdr.cause = cause.to_owned();
-        cdr.ended_by = Some(by);
+        cdr.ended(by, cause);
         if let Some(cdr) = self.refusals.take(clock::now(), cdr) {
             self.write(refusal_record(cdr));
         }
@@ -277,7 +248,6 @@ fn refusal_record(cdr: Cdr) -> CallRecord {
 }
 
 fn finished(mut cdr: Cdr, end: CallEnd) -> CallRecord {
-    cdr.ended_by = Some(end.by);
-    cdr.cause = end.cause.label().to_owned();
+    cdr.ended(end.by, end.cause.label());
     CallRecord { end, cdr, transcript: Vec::new() }
 }

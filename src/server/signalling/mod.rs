@@ -286,9 +286,8 @@ impl Signalling {
         }
     }
 
-    fn call_ended(&mut self, session: SessionId, mut record: CallRecord) {
+    fn call_ended(&mut self, session: SessionId, record: CallRecord) {
         if let Some(route) = self.routes.get_mut(&session) {
-            record.cdr.trunk = Some(self.parts.trunks.name(route.origin.trunk).to_owned());
             if std::mem::take(&mut route.call_runs) {
                 self.admission.ended(route.origin.trunk, route.origin.caller_key.as_deref());
                 self.parts.notes.call_gone();

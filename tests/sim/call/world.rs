@@ -3,6 +3,7 @@
 //! A step is 5 ms: what the network and the service have for the call is handed in, then the deadline if it is due, then
 //! the outputs are drained, as a media worker does it.
 
+use crate::params::call_params;
 use crate::peer::{Peer, Voice};
 use crate::second_leg::{SecondLeg, leg_addr};
 use crate::service::{Reply, Service};
@@ -10,17 +11,13 @@ use bytes::Bytes;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use voxtrunk::audio::front::FrontParams;
-use voxtrunk::audio::level::LevelParams;
-use voxtrunk::call::{Call, CallEvent, CallParams, CallRecord, Input, MediaPolicy, Output};
+use voxtrunk::call::{Call, CallEvent, CallParams, CallRecord, Input, Output};
 use voxtrunk::codec::Codec;
 use voxtrunk::config::dialplan::{
-    AnswerPolicy, AudioChoice, Dialplan, Fallback, HttpMethod, HttpTool, Limits, NumberPattern, OnResume, Tool,
-    ToolKind, TransferTarget,
+    AudioChoice, Dialplan, HttpMethod, HttpTool, Limits, NumberPattern, Tool, ToolKind, TransferTarget,
 };
-use voxtrunk::observe::pii::Pii;
 use voxtrunk::realtime::session::SessionFault;
-use voxtrunk::realtime::{DialectKind, Endpoint, Greeting, ProviderKind, Transcription, TurnDetection};
+use voxtrunk::realtime::{DialectKind, Greeting, Transcription};
 use voxtrunk::rtp::receiver::SourcePolicy;
 use voxtrunk::rtp::srtp::Srtp;
 use voxtrunk::sip::offer_answer::{LocalMedia, LocalSrtp, Negotiation};
@@ -66,25 +63,10 @@ pub fn plan() -> Dialplan {
         kind,
     };
     Dialplan {
-        file: "dialplans/test.toml".into(),
-        name: "test".into(),
         numbers: vec![NumberPattern::Default],
-        instructions: "You answer the telephone.".into(),
         greeting: Greeting::Instructions("Greet the caller.".into()),
-        language: None,
-        provider: None,
-        model: None,
         voice: Some("marin".into()),
-        turn_detection: TurnDetection::default(),
         transcription: Some(Transcription { model: "whisper-1".into(), language: None, prompt: None }),
-        noise_reduction: None,
-        temperature: None,
-        speed: None,
-        max_output_tokens: None,
-        audio: AudioChoice::Pcm16,
-        level: LevelParams::default(),
-        front: FrontParams::default(),
-        answer: AnswerPolicy::WhenReady,
         tools: vec![
             tool("hang_up", ToolKind::Hangup),
             tool(
@@ -107,18 +89,9 @@ pub fn plan() -> Dialplan {
                 }),
             ),
         ],
-        limits: Limits {
-            max_call: secs(3_600),
-            no_media_start: secs(30),
-            no_media: secs(15),
-            caller_silence: None,
-            check_in: "Ask whether the caller is still there.".into(),
-            goodbye: "Say goodbye.".into(),
-        },
-        fallback: Fallback::Reject,
+        limits: Limits { max_call: secs(3_600), caller_silence: None, ..Limits::default() },
         transcript: true,
-        caller_info: Vec::new(),
-        on_resume: OnResume::Tell,
+        ..Dialplan::new("test", "You answer the telephone.")
     }
 }
 
@@ -581,32 +554,17 @@ pub fn local_media() -> LocalMedia {
 }
 
 fn params(setup: &Setup, srtp: Option<LocalSrtp>) -> CallParams {
+    let local = LocalMedia { srtp, codecs: setup.codecs.clone(), ..local_media() };
+    let mut params = call_params(SESSION, setup.plan.clone(), local);
+    params.endpoint.dialect = setup.dialect;
+    params.media.source = setup.policy;
     CallParams {
-        id: Arc::from("c1"),
-        session: SESSION,
-        sip_call_id: "abc@pbx.example".into(),
-        plan: Arc::new(setup.plan.clone()),
-        provider_name: "fake".into(),
-        endpoint: Endpoint {
-            kind: ProviderKind::Compatible,
-            dialect: setup.dialect,
-            url: "wss://fake.example/v1/realtime".into(),
-            model: "m".into(),
-            api_version: None,
-        },
-        connect_timeout: secs(4),
-        ready_timeout: secs(5),
-        caller: Pii("+15551230009".into()),
         caller_info: setup.caller_info.clone(),
         trunk: setup.trunk.clone(),
-        dialled: "+15551230001".into(),
-        source: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)), 5060),
-        negotiation: Negotiation::new(LocalMedia { srtp, codecs: setup.codecs.clone(), ..local_media() }),
+        source: SocketAddr::new(peer_addr().ip(), 5060),
         offer: setup.offer.clone(),
-        media: MediaPolicy { source: setup.policy, allowed: Vec::new(), reorder_wait: ms(40), append_ms: 20 },
         apology: setup.apology.clone(),
-        seed: 99,
-        unix_ms: 1_800_000_000_000,
+        ..params
     }
 }
 

@@ -10,6 +10,8 @@
 mod agenda;
 mod judge;
 mod net;
+#[path = "../../support/call_params.rs"]
+mod params;
 mod server;
 mod site;
 mod world;

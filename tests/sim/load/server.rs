@@ -1,6 +1,7 @@
 //! The server's side, as `server` does it: admission, number, RTP port, call; the Realtime service of each call; records.
 
 use crate::net::{call_number, server_addr, site_addr, site_of};
+use crate::params::call_params;
 use crate::service::{Opening, Reply, Service};
 use crate::world::{Due, World, trunk_of};
 use rand::Rng;
@@ -9,16 +10,13 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-use voxtrunk::call::{Call, CallParams, CallRecord, Input, MediaPolicy, Output};
+use voxtrunk::call::{Call, CallParams, CallRecord, Input, Output};
 use voxtrunk::config::dialplan::Dialplan;
-use voxtrunk::observe::pii::Pii;
+use voxtrunk::realtime::DialectKind;
 use voxtrunk::realtime::session::SessionFault;
-use voxtrunk::realtime::{DialectKind, Endpoint, ProviderKind};
-use voxtrunk::rtp::receiver::SourcePolicy;
 use voxtrunk::sip::headers::Name;
 use voxtrunk::sip::message::Message;
-use voxtrunk::sip::offer_answer::{Codec, LocalMedia, Negotiation};
+use voxtrunk::sip::offer_answer::{Codec, LocalMedia};
 use voxtrunk::sip::user_agent::{SessionId, UaCommand, UaEvent};
 use voxtrunk::tools::http::ToolResult;
 
@@ -148,47 +146,22 @@ impl World {
         let (number, cseq) = key(invite);
         // Converting the rate is most of what a call costs, and not what this simulation is about.
         let g711 = self.rng.random_bool(0.95);
-        let params = CallParams {
-            id: Arc::from(format!("c{number}")),
-            session,
-            sip_call_id: invite.call_id().unwrap_or_default(),
-            plan: Arc::clone(&self.plans[usize::from(g711)]),
-            provider_name: "fake".into(),
-            endpoint: Endpoint {
-                kind: ProviderKind::Compatible,
-                dialect: DialectKind::Ga,
-                url: "wss://fake.example/v1/realtime".into(),
-                model: "m".into(),
-                api_version: None,
-            },
-            connect_timeout: Duration::from_secs(4),
-            ready_timeout: Duration::from_secs(5),
-            caller: Pii("+15551230009".into()),
-            caller_info: Default::default(),
-            trunk: None,
-            dialled: "4711".into(),
-            source: site_addr(site),
-            negotiation: Negotiation::new(LocalMedia {
-                addr: server_addr().ip(),
-                port,
-                codecs: vec![Codec::Pcmu, Codec::Pcma],
-                prefer_local_order: false,
-                dtmf: true,
-                ptime_ms: 20,
-                session_id: 42,
-                ..LocalMedia::default()
-            }),
-            offer: invite.sdp(),
-            media: MediaPolicy {
-                source: SourcePolicy::Strict,
-                allowed: Vec::new(),
-                reorder_wait: Duration::from_millis(40),
-                append_ms: 20,
-            },
-            apology: None,
-            seed: self.rng.random(),
-            unix_ms: 1_800_000_000_000,
+        let local = LocalMedia {
+            addr: server_addr().ip(),
+            port,
+            codecs: vec![Codec::Pcmu, Codec::Pcma],
+            prefer_local_order: false,
+            dtmf: true,
+            ptime_ms: 20,
+            session_id: 42,
+            ..LocalMedia::default()
         };
+        let plan = Arc::clone(&self.plans[usize::from(g711)]);
+        let mut params = call_params(session, plan, local);
+        params.record.call = format!("c{number}");
+        params.record.sip_call_id = invite.call_id().unwrap_or_default();
+        params.record.dialled = "4711".into();
+        let params = CallParams { source: site_addr(site), offer: invite.sdp(), seed: self.rng.random(), ..params };
         let (mut service, mut connect) = (Service::new(DialectKind::Ga), Ok(self.rng.random_range(20..400)));
         service.g711 = g711;
         service.replies.push_back(Reply::Speech(200, "Hello."));
