@@ -123,12 +123,14 @@ impl Call {
 fn forward(now: Instant, from: &mut Media, to: &mut Downlink) -> Vec<char> {
     // Hold music of one side is not for the other (SDP-08).
     let hears = from.hears_caller();
-    let Media { rtp, params, .. } = from;
+    let Media { rtp, params, passed, passed_lost, .. } = from;
     let mut keys = Vec::new();
     while let Some(received) = rtp.receiver.poll(now) {
         match received {
             Received::Audio { payload_type, payload, lost_before, .. } if hears => {
                 if let Some(codec) = Media::codec_of(params, payload_type) {
+                    *passed += u64::from(codec.ticks(payload));
+                    *passed_lost += u64::from(lost_before);
                     to.relay(codec, payload, lost_before);
                 }
             }

@@ -47,6 +47,7 @@ pub(super) struct Leg {
     deadline: Option<Instant>,
     pub limits: Option<LimitClock>,
     digits: Digits,
+    answered: Option<Instant>,
 }
 
 /// Why there is no (longer a) leg.
@@ -104,6 +105,7 @@ impl Call {
             deadline: Some(now + ring + GRACE),
             limits: None,
             digits: Digits::default(),
+            answered: None,
         });
     }
 
@@ -132,8 +134,7 @@ impl Call {
             }
             UaEvent::ReferRequested { session, .. } => self.sip(UaCommand::AnswerRefer { session, status: 603 }),
             UaEvent::Ended { end, .. } => {
-                let Some(mut leg) = self.leg.take() else { return };
-                self.leg_goodbye = leg.media.as_mut().and_then(|media| media.goodbye(now));
+                let Some(leg) = self.leg_gone(now) else { return };
                 self.put(Output::CloseLeg);
                 let end = match end {
                     SessionEnd::Failed { status, .. } if leg.media.is_some() => LegEnd::Broken(status),
@@ -160,6 +161,7 @@ impl Call {
                 media.start(now, self.wall_clock);
                 let mut limits = LimitClock::new(now, &self.plan.limits);
                 limits.set_receiving(now, media.hears_caller());
+                leg.answered = Some(now);
                 leg.media = Some(media);
                 leg.limits = Some(limits);
                 self.leg_answered(now);
@@ -203,10 +205,19 @@ impl Call {
         if let Some(Wish::Asked { .. }) = self.leg_wish {
             self.leg_wish = Some(Wish::Dropped);
         }
-        let Some(mut leg) = self.leg.take() else { return };
-        self.leg_goodbye = leg.media.as_mut().and_then(|media| media.goodbye(now));
+        let Some(leg) = self.leg_gone(now) else { return };
         self.sip(UaCommand::Hangup { session: leg.session, reason });
         self.put(Output::CloseLeg);
+    }
+
+    /// Takes the leg out: its last report is left to send, its record is written.
+    fn leg_gone(&mut self, now: Instant) -> Option<Leg> {
+        let mut leg = self.leg.take()?;
+        self.leg_goodbye = leg.media.as_mut().and_then(|media| media.goodbye(now));
+        if let (Some(media), Some(answered), Some(record)) = (&leg.media, leg.answered, &mut self.record) {
+            record.leg(now, answered, media);
+        }
+        Some(leg)
     }
 
     pub(super) fn leg_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
@@ -222,13 +233,26 @@ impl Call {
         }
         let mut keys = Vec::new();
         let Some(media) = self.leg.as_mut().and_then(|leg| leg.media.as_mut()) else { return };
-        while let Some(received) = media.rtp.receiver.poll(now) {
-            if let Received::Digit { event, .. } = received {
-                keys.extend(key_of_event(event));
+        let Media { rtp, uplink, params, passed, passed_lost, .. } = media;
+        while let Some(received) = rtp.receiver.poll(now) {
+            match received {
+                Received::Digit { event, .. } => keys.extend(key_of_event(event)),
+                Received::Audio { payload_type, payload, lost_before, .. } => {
+                    if let Some(codec) = Media::codec_of(params, payload_type) {
+                        *passed += u64::from(codec.ticks(payload));
+                        *passed_lost += u64::from(lost_before);
+                        uplink.overhear(codec, payload);
+                    }
+                }
+                Received::ComfortNoise { .. } => {}
             }
         }
+        let tones: Vec<char> = uplink.take_keys().collect();
         for key in keys {
             self.leg_key(now, Way::Rtp, key);
+        }
+        for key in tones {
+            self.leg_key(now, Way::Tone, key);
         }
     }
 

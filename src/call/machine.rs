@@ -388,8 +388,11 @@ impl Call {
 
     /// The call is over, by whomever: everything is told, closed and released, once.
     pub(super) fn over(&mut self, now: Instant, end: CallEnd) {
-        let Some(mut record) = self.record.take() else { return };
+        if self.record.is_none() {
+            return;
+        }
         self.close_leg(now, Some(end.reason()));
+        let Some(mut record) = self.record.take() else { return };
         if let Phase::Bridged { since } = self.phase {
             record.cdr.bridged_ms = Some(now.saturating_duration_since(since).as_millis() as u64);
         }

@@ -5,8 +5,8 @@ use super::downlink::Downlink;
 use super::uplink::Uplink;
 use crate::audio::front::FrontParams;
 use crate::codec::{Codec, TICKS_PER_MS};
+use crate::observe::cdr::RtpRecord;
 use crate::realtime::AudioFormat;
-use crate::rtp::e_model;
 use crate::rtp::quality::Quality;
 use crate::rtp::receiver::ReceiverParams;
 use crate::rtp::rtcp::WallClock;
@@ -36,6 +36,9 @@ pub(super) struct Media {
     target: Option<SocketAddr>,
     /// Strangers that were told of.
     strangers: usize,
+    /// Audio that went past the uplink (a second leg's, or to one), and what was lost of it, in ticks.
+    pub passed: u64,
+    pub passed_lost: u64,
 }
 
 impl Media {
@@ -55,6 +58,8 @@ impl Media {
             dtmf: DtmfWay::Rfc4733,
             target: None,
             strangers: 0,
+            passed: 0,
+            passed_lost: 0,
             params,
         };
         media.uplink.set_muted(!media.hears_caller());
@@ -109,11 +114,31 @@ impl Media {
 
     /// How good the stream is, both ways.
     pub fn quality(&self) -> Quality {
-        let (packets, heard) = (self.rtp.receiver.stats().packets.max(1), self.uplink.stats());
-        let packet_ms = heard.audio as f32 / TICKS_PER_MS as f32 / packets as f32;
-        let played = heard.audio + heard.concealed;
-        let concealed = (played > 0).then(|| 100.0 * heard.concealed as f32 / played as f32);
-        Quality { concealed_percent: concealed, ..Quality::of(&self.rtp, e_model::G711_PLC, packet_ms) }
+        let (packets, heard) = (self.rtp.receiver.stats().packets, self.uplink.stats());
+        let (audio, concealed) = (heard.audio + self.passed, self.concealed());
+        let packet_ms = match audio {
+            0 => self.params.ptime_ms as f32,
+            audio => audio as f32 / TICKS_PER_MS as f32 / packets.max(1) as f32,
+        };
+        let played = audio + concealed;
+        let concealed = (played > 0).then(|| 100.0 * concealed as f32 / played as f32);
+        Quality { concealed_percent: concealed, ..Quality::of(&self.rtp, self.params.codec, packet_ms) }
+    }
+
+    /// What stood in for audio that was lost, in ticks.
+    fn concealed(&self) -> u64 {
+        self.uplink.stats().concealed + self.passed_lost
+    }
+
+    /// The counters of the stream.
+    pub fn rtp_record(&self) -> RtpRecord {
+        let srtp = self.rtp.srtp_stats();
+        RtpRecord {
+            srtp_failed: srtp.failed,
+            srtp_replayed: srtp.replayed,
+            concealed_ms: self.concealed() / u64::from(TICKS_PER_MS),
+            ..self.rtp.receiver.stats().into()
+        }
     }
 
     pub fn set_deaf(&mut self, deaf: bool) {

@@ -2,13 +2,15 @@
 
 use super::media::Media;
 use super::{CallEnd, CallRecord};
-use crate::observe::cdr::{Cdr, EchoRecord, MediaVerdict, RtpRecord, ToolRecord};
+use crate::observe::cdr::{Cdr, EchoRecord, LegRecord, MediaVerdict, ToolRecord};
 use crate::observe::pii::Pii;
 use crate::sip::headers::Reason;
+use crate::srtp_key::Suite;
 use std::time::{Duration, Instant};
 
-/// Tool records and transcript lines kept.
+/// Records of tools and second legs, and transcript lines kept.
 const MOST_TOOLS: usize = 500;
+const MOST_LEGS: usize = 16;
 const MOST_LINES: usize = 10_000;
 
 /// The record while it is being written.
@@ -46,24 +48,26 @@ impl Record {
 
     /// The counters of a stream that is over, added to those of the streams before it.
     pub fn left(&mut self, media: &Media) {
-        let (cdr, now, srtp) = (&mut self.cdr, RtpRecord::from(media.rtp.receiver.stats()), media.rtp.srtp_stats());
-        let concealed = media.uplink.stats().concealed / u64::from(crate::codec::TICKS_PER_MS);
-        cdr.rtp = RtpRecord {
-            received: cdr.rtp.received + now.received,
-            lost: cdr.rtp.lost + now.lost,
-            late: cdr.rtp.late + now.late,
-            duplicate: cdr.rtp.duplicate + now.duplicate,
-            reordered: cdr.rtp.reordered + now.reordered,
-            refused_source: cdr.rtp.refused_source + now.refused_source,
-            source_changes: cdr.rtp.source_changes + now.source_changes,
-            srtp_failed: cdr.rtp.srtp_failed + srtp.failed,
-            srtp_replayed: cdr.rtp.srtp_replayed + srtp.replayed,
-            concealed_ms: cdr.rtp.concealed_ms + concealed,
-            jitter_ms: now.jitter_ms,
-        };
+        let cdr = &mut self.cdr;
+        cdr.rtp = media.rtp_record().after(cdr.rtp);
         cdr.rtp_sent += media.downlink.packets();
         cdr.echo = media.uplink.echo().map(EchoRecord::from).or(cdr.echo);
         cdr.quality = media.quality().after(cdr.quality);
+    }
+
+    /// A second leg that was answered is over.
+    pub fn leg(&mut self, now: Instant, answered: Instant, media: &Media) {
+        if self.cdr.legs.len() < MOST_LEGS {
+            self.cdr.legs.push(LegRecord {
+                codec: media.params.codec.name(),
+                srtp: media.rtp.suite().map(Suite::name),
+                answered_ms: self.since_answer(answered),
+                talk_ms: now.saturating_duration_since(answered).as_millis() as u64,
+                rtp_sent: media.downlink.packets(),
+                rtp: media.rtp_record(),
+                quality: media.quality(),
+            });
+        }
     }
 
     /// One side does not hear the other.

@@ -217,6 +217,16 @@ impl Uplink {
         }
     }
 
+    /// One payload that is for nobody but the one who listens for keys.
+    pub fn overhear(&mut self, codec: Codec, payload: &[u8]) {
+        if self.detector.is_some() {
+            let mut line = scratch::lend();
+            self.decoder.decode(codec, payload, &mut line);
+            self.set_rate(codec.rate());
+            self.listen(&mut line);
+        }
+    }
+
     /// RFC 3389: the peer is silent from here on, and its line sounds like this, -dBov.
     pub fn comfort_noise(&mut self, level: u8) {
         if self.timeline.is_running() && !self.muted {

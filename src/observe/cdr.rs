@@ -55,6 +55,10 @@ pub struct Cdr {
     pub echo: Option<EchoRecord>,
     /// How good the line was: loss, round trip, MOS, in both directions. Of the last stream, where a call had more than one.
     pub quality: Quality,
+    /// Second legs that were answered (attended transfer, bridge), in the order in which they ended. One that became the caller's own
+    /// stream (inbound REFER) is counted there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub legs: Vec<LegRecord>,
     /// Why one side did not hear the other, if that happened: the last verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media_verdict: Option<MediaVerdict>,
@@ -120,6 +124,40 @@ pub struct RtpRecord {
     pub srtp_replayed: u64,
     pub concealed_ms: u64,
     pub jitter_ms: f32,
+}
+
+impl RtpRecord {
+    /// The counters of this stream and of those before it; the jitter of this one.
+    #[must_use]
+    pub fn after(self, before: RtpRecord) -> RtpRecord {
+        RtpRecord {
+            received: self.received + before.received,
+            lost: self.lost + before.lost,
+            late: self.late + before.late,
+            duplicate: self.duplicate + before.duplicate,
+            reordered: self.reordered + before.reordered,
+            refused_source: self.refused_source + before.refused_source,
+            source_changes: self.source_changes + before.source_changes,
+            srtp_failed: self.srtp_failed + before.srtp_failed,
+            srtp_replayed: self.srtp_replayed + before.srtp_replayed,
+            concealed_ms: self.concealed_ms + before.concealed_ms,
+            jitter_ms: self.jitter_ms,
+        }
+    }
+}
+
+/// The stream of one second leg: the figures that the call's own has, by the same names.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct LegRecord {
+    pub codec: &'static str,
+    pub srtp: Option<&'static str>,
+    /// When it answered, after the call's own answer, and for how long it was there.
+    pub answered_ms: u64,
+    pub talk_ms: u64,
+    pub rtp_sent: u64,
+    pub rtp: RtpRecord,
+    /// `mos` is how well we heard the target, `remote_mos` how well the target heard what we sent.
+    pub quality: Quality,
 }
 
 /// Why audio goes one way only, or not at all.

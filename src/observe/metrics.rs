@@ -150,7 +150,11 @@ impl Metrics {
         r.register("trunk_invites", "INVITEs received, by trunk and result", self.trunk_invites.clone());
         r.register("trunk_registered", "1 while our registration is good", self.trunk_registered.clone());
         r.register("trunk_target_up", "1 while a target answers OPTIONS", self.trunk_target_up.clone());
-        r.register("mos", "Estimated MOS (G.107) of a call, by who hears: agent or caller", self.mos.clone());
+        r.register(
+            "mos",
+            "Estimated MOS of a call, by who hears: agent or caller (G.107; G.722 by G.107.1)",
+            self.mos.clone(),
+        );
         let help = "Share of a call's packets that never came or came too late, by who hears";
         r.register_with_unit("rtp_loss", help, Unit::Ratios, self.loss.clone());
         r.register_with_unit("rtp_jitter", "Interarrival jitter of a call, by who hears", s(), self.jitter.clone());

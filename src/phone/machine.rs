@@ -11,7 +11,6 @@ use super::script::{Script, Step};
 use super::tracks::Tracks;
 use crate::audio::codec::{Decoder, Encoder};
 use crate::audio::pcm::Rate;
-use crate::rtp::e_model;
 use crate::rtp::quality::Quality;
 use crate::rtp::receiver::{ReceiverParams, SourcePolicy};
 use crate::rtp::rtcp::WallClock;
@@ -264,8 +263,8 @@ impl Phone {
     }
 
     fn quality(&self) -> Quality {
-        let packet_ms = self.media.as_ref().map_or(20, |media| media.ptime_ms) as f32;
-        self.rtp.as_ref().map(|rtp| Quality::of(rtp, e_model::G711_PLC, packet_ms)).unwrap_or_default()
+        let (Some(rtp), Some(media)) = (&self.rtp, &self.media) else { return Quality::default() };
+        Quality::of(rtp, media.codec, media.ptime_ms as f32)
     }
 
     fn ua_event(&mut self, now: Instant, event: UaEvent) {

@@ -5,6 +5,7 @@
 
 use super::e_model::{self, Path};
 use super::session::RtpSession;
+use crate::codec::Codec;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -16,9 +17,11 @@ const LEAST_PACKETS: u64 = 50;
 /// Figures of one stream; what is not known is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Quality {
-    /// What we received: estimated MOS (1-4.5) and R factor (0-93) by loss, its bursts, and delay.
+    /// What we received: estimated MOS (1-4.5) and R factor by loss, its bursts, and delay; and the scale of these and of `remote_mos`:
+    /// `narrowband` (G.107, R to 93.2), or `wideband` for G.722 (G.107.1, R to 129).
     pub mos: Option<f32>,
     pub r_factor: Option<f32>,
+    pub mos_scale: Option<&'static str>,
     /// Packets that never came or came too late.
     pub loss_percent: Option<f32>,
     /// Bursts (RFC 3611: losses with fewer than 16 good packets between), their mean length, and the loss in them and outside of them.
@@ -41,8 +44,9 @@ pub struct Quality {
 }
 
 impl Quality {
-    /// Of the session so far. `packet_ms`: length of the peer's packets.
-    pub fn of(session: &RtpSession, codec: e_model::Codec, packet_ms: f32) -> Quality {
+    /// Of the session so far. `codec`: the one agreed on; `packet_ms`: length of the peer's packets.
+    pub fn of(session: &RtpSession, codec: Codec, packet_ms: f32) -> Quality {
+        let codec = e_model::Codec::from(codec);
         let (reports, pattern) = (session.reports(), session.receiver.loss_pattern());
         let expected = pattern.received + pattern.lost;
         let enough = expected >= LEAST_PACKETS;
@@ -59,15 +63,17 @@ impl Quality {
         let remote_loss = session.remote_loss();
         let ms = |time: Duration| time.as_secs_f32() * 1000.0;
         Quality {
-            mos: r.map(|r| round(e_model::mos(r) as f32)),
+            mos: r.map(|r| round(e_model::mos(r, codec.scale) as f32)),
             r_factor: r.map(|r| round(r as f32)),
+            mos_scale: (r.is_some() || remote_loss.is_some()).then(|| codec.scale.name()),
             loss_percent: enough.then_some(round(loss * 100.0)),
             bursts: pattern.bursts,
             burst_ms: round(pattern.burst_length * packet_ms),
             burst_loss_percent: round(pattern.burst_density * 100.0),
             gap_loss_percent: round(pattern.gap_density * 100.0),
             concealed_percent: None,
-            remote_mos: remote_loss.map(|loss| round(e_model::mos(e_model::rating(&path(loss, 0.0))) as f32)),
+            remote_mos: remote_loss
+                .map(|loss| round(e_model::mos(e_model::rating(&path(loss, 0.0)), codec.scale) as f32)),
             remote_loss_percent: remote_loss.map(|loss| round(loss * 100.0)),
             remote_jitter_ms: session.remote_jitter_ms().map(round),
             remote_reported_mos: reports.remote_mos,
@@ -84,6 +90,7 @@ impl Quality {
         Quality {
             mos: self.mos.or(before.mos),
             r_factor: self.r_factor.or(before.r_factor),
+            mos_scale: self.mos_scale.or(before.mos_scale),
             loss_percent: self.loss_percent.or(before.loss_percent),
             bursts: self.bursts + before.bursts,
             concealed_percent: self.concealed_percent.or(before.concealed_percent),

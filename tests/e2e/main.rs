@@ -33,4 +33,5 @@ mod srtp;
 mod torture;
 mod transports;
 mod trunks;
+mod wall_clock;
 mod world;

@@ -153,12 +153,23 @@ impl Process {
 
     /// `level` in the words of `VOXTRUNK_LOG`.
     pub fn start_logging(directory: &std::path::Path, config: &str, level: &str) -> Process {
+        Process::start_with(directory, config, level, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn start_with(
+        directory: &std::path::Path,
+        config: &str,
+        level: &str,
+        variables: &[(&str, &std::path::Path)],
+    ) -> Process {
         std::fs::write(directory.join("voxtrunk.toml"), config).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_voxtrunk"))
             .args(["serve", "--config", "voxtrunk.toml"])
             .current_dir(directory)
             .env("RUST_LOG", "warn")
             .envs((level != "warn").then_some(("VOXTRUNK_LOG", level)))
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

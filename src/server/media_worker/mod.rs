@@ -1,7 +1,8 @@
 //! Media workers: plain threads with a 5 ms tick that own their calls' sockets and machines (invariant 9).
 //!
 //! `run`: the loop. `slot`: one call and its sockets. `jobs`: what a call has run elsewhere (WebSocket set-up, tools).
-//! `closing`: WebSockets that wait for the peer's close frame. `work`: how busy it is.
+//! `closing`: WebSockets that wait for the peer's close frame. `unfinished`: records of calls that could not finish theirs. `work`: how busy
+//! it is.
 //!
 //! In: [`Command`]s by a bounded channel. Out: [`Report`]s to signalling, never dropped: what finds the channel full
 //! waits in the worker. A panic in a call ends that call only, with BYE and CDR (OVL-05).
@@ -10,6 +11,7 @@ mod closing;
 mod jobs;
 mod run;
 mod slot;
+mod unfinished;
 mod work;
 
 use crate::call::{Call, CallEnd, CallRecord, LegReady, LegRequest, Output};

@@ -211,12 +211,10 @@ impl Machine {
             self.command(Command::CloseAll(CallEnd { by: EndedBy::Operator, cause: Cause::Shutdown }));
         }
         for session in self.sessions() {
-            let Some(record) =
-                self.by_session.get(&session).and_then(|&i| self.slots[i].as_ref()).map(|slot| slot.record.clone())
-            else {
-                continue;
-            };
-            self.finish(session, unfinished(record, EndedBy::Operator, Cause::Shutdown));
+            let slot = self.by_session.get(&session).and_then(|&i| self.slots[i].as_ref());
+            let Some(slot) = slot else { continue };
+            let record = slot.record.finish(self.shared.now, EndedBy::Operator, Cause::Shutdown);
+            self.finish(session, record);
         }
     }
 
@@ -283,12 +281,9 @@ impl Machine {
 
     fn panicked(&mut self, session: SessionId) {
         self.shared.stats.panics.fetch_add(1, Ordering::Relaxed);
-        let Some(record) =
-            self.by_session.get(&session).and_then(|&i| self.slots[i].as_ref()).map(|slot| slot.record.clone())
-        else {
-            return;
-        };
-        tracing::error!(call = %record.call, "the call panicked and was ended; the others go on");
+        let Some(slot) = self.by_session.get(&session).and_then(|&i| self.slots[i].as_ref()) else { return };
+        tracing::error!(call = %slot.record.cdr().call, "the call panicked and was ended; the others go on");
+        let record = slot.record.finish(self.shared.now, EndedBy::Fault, Cause::Panic);
         let reason = Reason { protocol: "SIP".into(), cause: Some(500), text: Some("Internal error".into()) };
         self.shared.out.push_back(Report::Sip(Box::new(UaCommand::Hangup { session, reason: Some(reason.clone()) })));
         // Whatever dialogs it had by then are ended, too: the user agent ignores those that are gone.
@@ -298,7 +293,7 @@ impl Machine {
             let reason = Some(reason.clone());
             self.shared.out.push_back(Report::Sip(Box::new(UaCommand::Hangup { session, reason })));
         }
-        self.finish(session, unfinished(record, EndedBy::Fault, Cause::Panic));
+        self.finish(session, record);
     }
 
     /// Takes the call out and closes its sockets, then reports it.
@@ -451,36 +446,4 @@ pub(super) fn closed_leg(leg: SessionId, port: RtpPort) -> Report {
     let number = port.port;
     drop(port);
     Report::LegClosed { leg, port: number }
-}
-
-/// The record of a call that could not finish its own.
-fn unfinished(mut cdr: crate::observe::cdr::Cdr, by: EndedBy, cause: Cause) -> Box<CallRecord> {
-    cdr.ended_unix_ms = clock::unix_ms();
-    cdr.talk_ms = cdr.answered_unix_ms.map_or(0, |answered| cdr.ended_unix_ms.saturating_sub(answered));
-    cdr.setup_ms = cdr.answered_unix_ms.map(|answered| answered.saturating_sub(cdr.started_unix_ms));
-    cdr.ended(by, cause.label());
-    if cdr.sip_status == 0 {
-        cdr.sip_status = 500;
-    }
-    Box::new(CallRecord { end: CallEnd { by, cause }, cdr, transcript: Vec::new() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::observe::cdr::Cdr;
-
-    /// OVL-05: what the record of a panicked call says.
-    #[test]
-    fn a_panicked_calls_record_is_complete() {
-        let cdr =
-            Cdr { call: "c1".into(), started_unix_ms: 1, answered_unix_ms: Some(2), sip_status: 200, ..Cdr::default() };
-        let record = unfinished(cdr, EndedBy::Fault, Cause::Panic);
-        assert_eq!(
-            (record.cdr.cause.as_str(), record.cdr.sip_status, record.cdr.ended_by),
-            ("panic", 200, Some(EndedBy::Fault))
-        );
-        assert_eq!(record.cdr.setup_ms, Some(1));
-        assert!(record.cdr.talk_ms > 0 && record.cdr.ended_unix_ms > 2);
-    }
 }

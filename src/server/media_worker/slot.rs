@@ -4,6 +4,7 @@
 
 use super::jobs::Jobs;
 use super::run::closed_leg;
+use super::unfinished::Unfinished;
 use super::{NewCall, NewLeg, Report, WorkerStats};
 use crate::call::{Call, CallEvent, CallRecord, Input, Output};
 use crate::net::clock;
@@ -11,7 +12,6 @@ use crate::net::rtp_port::RtpPort;
 use crate::net::websocket::connect::Target;
 use crate::net::websocket::frames::Inbox;
 use crate::net::websocket::{Incoming, RealtimeSocket};
-use crate::observe::cdr::Cdr;
 use crate::realtime::buffers::{Buffers, Used};
 use crate::realtime::session::SessionFault;
 use crate::server::notes::{Notes, OpenSession};
@@ -119,7 +119,7 @@ pub struct Slot {
     last_rtp_tick: u64,
     first: Vec<Output>,
     /// For the CDR if the call panics.
-    pub record: Cdr,
+    pub record: Unfinished,
 }
 
 impl Slot {
@@ -142,7 +142,7 @@ impl Slot {
             adopted: Vec::new(),
             last_rtp_tick: 0,
             first: new.outputs,
-            record: new.record,
+            record: Unfinished::new(clock::now(), new.record),
         }
     }
 
@@ -440,11 +440,9 @@ impl Slot {
             }
             Output::Note(event) => {
                 if let CallEvent::Answered { codec } = &event {
-                    self.record.answered_unix_ms = Some(clock::unix_ms());
-                    self.record.codec = Some((*codec).to_owned());
-                    self.record.sip_status = 200;
+                    self.record.answered(shared.now, codec);
                 }
-                shared.notes.call(&self.record, &event);
+                shared.notes.call(self.record.cdr(), &event);
             }
             Output::Ended(record) => return Some(Step::Over(record)),
             Output::Timeout(deadline) => {

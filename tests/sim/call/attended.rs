@@ -3,6 +3,7 @@
 use crate::peer::Voice;
 use crate::world::{Setup, World, ms, secs};
 use serde_json::json;
+use voxtrunk::audio::tone;
 use voxtrunk::call::end::Cause;
 use voxtrunk::call::{CallEvent, Input};
 use voxtrunk::config::dialplan::{Accept, LegPlan, ToolKind, TransferTarget};
@@ -66,6 +67,22 @@ fn hung_up(world: &World, session: voxtrunk::sip::user_agent::SessionId) -> Opti
         UaCommand::Hangup { session: s, reason } if *s == session => Some(reason.clone()),
         _ => None,
     })
+}
+
+/// DTM-06, XFR-05: a target without telephone-events takes the call by a tone; where events were negotiated a tone is sound.
+#[test]
+fn taken_by_a_tone() {
+    for events in [false, true] {
+        let mut world = called(with_leg(LegPlan { refer: false, ..leg_plan() }));
+        world.leg_ready(false).run(secs(2));
+        world.leg_answers_with(if events { "0 101" } else { "0" });
+        world.until("the whisper", secs(4), |w| w.leg.peer.last_loud().is_some());
+        world.run(secs(2));
+        world.leg.peer.says.extend(tone::dtmf('1', 100).expect("a key"));
+        world.run(secs(1));
+        let bridged = world.transfer_outcomes().last() == Some(&"bridged");
+        assert_eq!(bridged, !events, "{world}");
+    }
 }
 
 /// XFR-05: the words are heard, the target is called with our offer, hears the agent alone and takes the call by key; then

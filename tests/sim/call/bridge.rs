@@ -68,6 +68,36 @@ fn audio_both_ways() {
     }
 }
 
+/// RTP-18: the second leg's stream has figures of its own in the record, beside those of the caller's, which they leave alone.
+#[test]
+fn the_legs_figures_are_in_the_record() {
+    let mut world = bridged();
+    (world.peer.voice, world.leg.peer.voice) = (Voice::Tone, Voice::Tone);
+    world.leg.peer.lose_every = Some(10);
+    world.run(secs(30));
+    world.leg_ends(SessionEnd::PeerBye { reason: Vec::new() });
+    let cdr = &world.ends_within(ms(0)).cdr;
+    let [leg] = cdr.legs.as_slice() else { panic!("one leg: {cdr:#?}") };
+    assert_eq!((leg.codec, leg.srtp, cdr.rtp.lost), ("PCMU", None, 0));
+    let since = leg.answered_ms + leg.talk_ms;
+    assert!(since.abs_diff(cdr.talk_ms) <= 10 && leg.talk_ms > 30_000, "{since} of {} ms", cdr.talk_ms);
+    let expected = leg.rtp.received + leg.rtp.lost;
+    assert!(expected.abs_diff(leg.talk_ms / 20) <= 10, "{:?}", leg.rtp);
+    assert!(leg.rtp.lost.abs_diff(150) <= 3, "one in ten of 30 s: {:?}", leg.rtp);
+    assert!(leg.rtp_sent.abs_diff(leg.talk_ms / 20) <= 10, "{}", leg.rtp_sent);
+    assert!((leg.rtp.concealed_ms / 20).abs_diff(leg.rtp.lost) <= 1, "{:?}", leg.rtp);
+    let quality =
+        |quality: &voxtrunk::rtp::quality::Quality| (quality.mos.expect("rated"), quality.loss_percent.expect("rated"));
+    let (bad, good) = (quality(&leg.quality), quality(&cdr.quality));
+    assert!(bad.0 < 3.5 && (9.0..11.0).contains(&bad.1) && good.0 > 4.2 && good.1 < 0.1, "{bad:?}, {good:?}");
+    assert!(
+        leg.quality.rtcp_sent > 3 && leg.quality.concealed_percent.is_some_and(|p| (9.0..11.0).contains(&p)),
+        "{:?}",
+        leg.quality
+    );
+    assert!(cdr.quality.concealed_percent.is_some_and(|p| p < 0.1), "{:?}", cdr.quality);
+}
+
 /// Keys go through: as events where the other side takes them.
 #[test]
 fn keys_both_ways() {

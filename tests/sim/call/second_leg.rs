@@ -93,9 +93,19 @@ impl World {
 
     /// The target answers, and its telephone sends silence.
     pub fn leg_answers(&mut self) -> &mut World {
+        self.leg_answers_with("0 101")
+    }
+
+    /// The same with these payload types.
+    pub fn leg_answers_with(&mut self, payload_types: &str) -> &mut World {
         self.leg.peer.voice = Voice::Silent;
         self.leg.peer.next = self.now + ms(20);
-        let sdp = String::from_utf8_lossy(&offer("0 101", 1, "sendrecv")).replace("192.0.2.10", "192.0.2.20");
+        let sdp = String::from_utf8_lossy(&offer(payload_types, 1, "sendrecv")).replace("192.0.2.10", "192.0.2.20");
+        let sdp = if payload_types.contains("101") {
+            sdp
+        } else {
+            sdp.lines().filter(|line| !line.contains(":101 ")).map(|line| format!("{line}\r\n")).collect()
+        };
         let text = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 198.51.100.1;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\n\
             To: <sip:201@pbx.example>;tag=2\r\nCall-ID: leg\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n";
         let response = Message::parse(Bytes::from_static(text.as_bytes()), Framing::Datagram);
