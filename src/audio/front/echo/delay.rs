@@ -3,11 +3,16 @@
 //! Speech repeats itself (pitch), so both streams are differentiated first, and a place counts only after it won several
 //! times in a row. Runs only while the echo path is unknown or in doubt: it is the dearest part of the guard.
 
+use super::canceller::PIECE;
+
 /// 8 kHz samples to one of ours.
 pub const DOWN: usize = 4;
 /// Delays that are looked at, ours: 512 ms.
 const LAGS: usize = 1_024;
-const BUFFER: usize = LAGS + 1_024;
+const BUFFER: usize = LAGS + 512;
+/// Samples of a piece.
+const BLOCK: usize = PIECE / DOWN;
+const WIDE: usize = 8;
 /// Share of the correlation that is kept from one look to the next (50 ms).
 const KEEP: f32 = 0.94;
 /// Samples between two looks.
@@ -43,7 +48,7 @@ pub struct DelaySearch {
 
 impl DelaySearch {
     pub fn new() -> DelaySearch {
-        let mut sent = Vec::with_capacity(BUFFER);
+        let mut sent = Vec::with_capacity(BUFFER + BLOCK);
         sent.resize(LAGS, 0.0);
         DelaySearch {
             sent,
@@ -74,39 +79,58 @@ impl DelaySearch {
         (self.last_sent, self.last_near) = (0.0, 0.0);
     }
 
-    /// Both streams of the same time, 8 kHz, a multiple of [`DOWN`] long. `search`: also looks. The delay in 8 kHz samples, when found.
+    /// Both streams of the same time, 8 kHz, at most [`PIECE`] samples. `search`: also looks. The delay in 8 kHz samples, when found.
     pub fn push(&mut self, sent: &[f32], near: &[f32], search: bool, known: Option<usize>) -> Option<usize> {
-        let mut found = None;
-        for (sent, near) in sent.chunks_exact(DOWN).zip(near.chunks_exact(DOWN)) {
-            if self.sent.len() == BUFFER {
-                self.sent.copy_within(BUFFER - LAGS.., 0);
-                self.sent.truncate(LAGS);
-            }
+        if self.sent.len() + BLOCK > BUFFER {
+            let from = self.sent.len() - LAGS;
+            self.sent.copy_within(from.., 0);
+            self.sent.truncate(LAGS);
+        }
+        let mut came = [0.0; BLOCK];
+        let mut count = 0;
+        for ((sent, near), came) in sent.as_chunks::<DOWN>().0.iter().zip(near.as_chunks::<DOWN>().0).zip(&mut came) {
             let (x, y) = (sent.iter().sum::<f32>() * 0.25, near.iter().sum::<f32>() * 0.25);
-            let (dx, dy) = (x - 0.7 * self.last_sent, y - 0.7 * self.last_near);
+            let dx = x - 0.7 * self.last_sent;
+            *came = y - 0.7 * self.last_near;
             (self.last_sent, self.last_near) = (x, y);
             self.sent.push(dx);
             self.block += dx * dx;
-            self.looked += 1;
-            let due = self.looked == LOOK;
-            if due {
-                self.looked = 0;
-                self.blocks.rotate_right(1);
-                self.blocks[0] = std::mem::take(&mut self.block);
-            }
-            if !search {
-                continue;
-            }
-            let window = self.sent.len() - LAGS;
-            for (sum, x) in self.correlation.iter_mut().zip(&self.sent[window..]) {
-                *sum += x * dy;
-            }
-            self.near_power += dy * dy;
-            if due {
-                found = self.look(known.map(|delay| delay / DOWN));
-            }
+            count += 1;
         }
-        found
+        if search {
+            self.near_power += came.iter().map(|y| y * y).sum::<f32>();
+            self.correlate(count, &came);
+        }
+        self.looked += count;
+        if self.looked < LOOK {
+            return None;
+        }
+        self.looked = 0;
+        self.blocks.rotate_right(1);
+        self.blocks[0] = std::mem::take(&mut self.block);
+        if search { self.look(known.map(|delay| delay / DOWN)) } else { None }
+    }
+
+    /// Adds the newest `count` samples to every lag's sum.
+    fn correlate(&mut self, count: usize, came: &[f32; BLOCK]) {
+        // Of the first sample; those beyond `count` are zero, and so is what they add.
+        let Some(first) = (self.sent.len() + 1).checked_sub(count + LAGS) else { return };
+        self.sent.resize(self.sent.len() + BLOCK, 0.0);
+        let (sums, _) = self.correlation.as_chunks_mut::<WIDE>();
+        for (n, sums) in sums.iter_mut().enumerate() {
+            let Some(sent) = self.sent.get(first + n * WIDE..).and_then(|sent| sent.first_chunk::<{ WIDE + BLOCK }>())
+            else {
+                break;
+            };
+            let mut all = *sums;
+            for (late, came) in came.iter().enumerate() {
+                for (lane, sum) in all.iter_mut().enumerate() {
+                    *sum += sent[late + lane] * came;
+                }
+            }
+            *sums = all;
+        }
+        self.sent.truncate(self.sent.len() - BLOCK);
     }
 
     fn look(&mut self, known: Option<usize>) -> Option<usize> {

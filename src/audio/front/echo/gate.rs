@@ -3,14 +3,16 @@
 //! In: levels of 5 ms: what came, what was sent and may come back now, what the canceller left. Out: whether to pass it. Two kinds of
 //! evidence for a caller: more came than the line's echo can be; or the canceller explains a part, and more is left than it ever leaves.
 
+use super::canceller::{LATER, Powers};
+
 /// Levels of a piece: power per sample.
 pub struct Heard {
     pub near: f32,
     /// The loudest that was sent and may come back now.
     pub sent: f32,
-    /// What the canceller left of it, and what it took for echo.
-    pub left: f32,
-    pub echo: f32,
+    /// What came, what the canceller left of it, and what it took for echo, pre-emphasised: there speech is flat, and low tones, which the
+    /// filter takes out badly, do not hide all others.
+    pub flat: Powers,
     pub cancels: bool,
 }
 
@@ -19,11 +21,11 @@ pub struct Heard {
 pub struct Verdict {
     /// The echo's delay is worth a search.
     pub search: bool,
-    /// The filter is as good as it was.
+    /// Nothing but echo for a while.
     pub good: bool,
-    /// The filter makes it worse.
-    pub worse: bool,
-    /// Opened on the filter's word alone: the path may have moved.
+    /// The filter makes it worse: the path is another.
+    pub lost: bool,
+    /// Opens on the filter's word alone, or the filter fails: the path may have moved.
     pub ask: bool,
 }
 
@@ -35,23 +37,40 @@ const UNKNOWN: f32 = 0.25;
 const LEAST: f32 = 2_000.0;
 /// Pieces of agent speech after which a silent line is believed: 600 ms.
 const BELIEVE: u32 = 120;
+/// Pieces (0.6 s) of which the quietest is remembered, and those before them; the quietest of noise is so far below its power.
+const QUIETEST: u32 = 120;
+const ABOVE: f32 = 1.8;
 /// Louder is no noise: -44 dBFS.
 const NOISE: f32 = 40_000.0;
 /// Pieces (200 ms) the filter waits in doubt.
 const DOUBT: u32 = 40;
 /// Pieces of agent speech over which the loudest echo is remembered, twice: 1 s.
 const PEAK: u32 = 200;
-/// Pieces after opening in which the filter's word is still doubted: 30 ms.
-const ASK: u32 = 6;
+/// The filter's word is doubted anew after so many pieces: 20 ms.
+const ASK: u32 = 4;
+/// Pieces of nothing but echo after which the filter is kept: 160 ms.
+const KEEP: u32 = 32;
+/// What a piece counts of the filter's agreement with what came; the last 50 ms or so.
+const AGREES: f32 = 0.1;
 /// Pieces of echo a filter must have taken out before its word counts: 0.5 s.
 const SETTLED: u32 = 100;
 /// Evidence for the caller that opens, and most that counts.
 const OPEN: u32 = 3;
+/// On the filter's word alone.
+const SURE: u32 = 10;
 const MOST: u32 = 24;
-/// What is left counts from this share of the loudest echo on (13 dB below): low tones are taken out badly.
-const COUNTS: f32 = 0.05;
+/// What is left counts from this share of the loudest echo on (17 dB below; more, while the filter is poor): low tones are taken out badly.
+const COUNTS: f32 = 0.03;
 /// The noise in place of what is kept back is at least G.711's own: its smallest step.
 const COMFORT: f32 = 8.0;
+
+/// What becomes of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passes {
+    All,
+    Part,
+    Nothing,
+}
 
 /// See the module's map.
 pub struct Gate {
@@ -65,10 +84,15 @@ pub struct Gate {
     peak_pieces: u32,
     /// Power of the line's noise.
     floor: f32,
+    quietest: f32,
+    quietest_before: [f32; 2],
+    quiet_pieces: u32,
     /// What the canceller leaves of the echo alone.
     rest: f32,
     recent_echo: f32,
+    loudest_echo: f32,
     score: u32,
+    loud: u32,
     hold: u32,
     open: bool,
     /// Pieces in which more was left than the canceller leaves.
@@ -76,7 +100,13 @@ pub struct Gate {
     asked: u32,
     /// Pieces in which the filter was good, since the path was found.
     settled: u32,
-    best: f32,
+    /// Product of what came and the filter's echo, and the echo's power, of late: alike when the filter is right, whoever else speaks.
+    product: f32,
+    power: f32,
+    came: f32,
+    good: u32,
+    /// Pieces of echo and nothing else in a row.
+    clean: u32,
     bad: u32,
     from: f32,
     to: f32,
@@ -95,15 +125,24 @@ impl Gate {
             peak_before: 0.0,
             peak_pieces: 0,
             floor: 64.0,
+            quietest: NOISE,
+            quietest_before: [64.0; 2],
+            quiet_pieces: 0,
             rest: 1.0,
             recent_echo: 0.0,
+            loudest_echo: 0.0,
             score: 0,
+            loud: 0,
             hold: 0,
             open: false,
             doubt: 0,
             asked: 0,
             settled: 0,
-            best: 1.0,
+            product: 0.0,
+            power: 0.0,
+            came: 0.0,
+            good: 0,
+            clean: 0,
             bad: 0,
             from: 1.0,
             to: 1.0,
@@ -119,6 +158,10 @@ impl Gate {
     pub fn floor(&self) -> f32 {
         self.floor
     }
+    /// Of noise that is white, pre-emphasised.
+    fn flat_floor(&self) -> f32 {
+        self.floor * 1.5
+    }
     /// The filter takes most of the echo out.
     pub fn trusts_filter(&self) -> bool {
         self.rest < 0.35
@@ -127,21 +170,38 @@ impl Gate {
     pub fn found(&mut self) {
         self.known = true;
         self.gain = self.gain.max(UNKNOWN);
-        (self.score, self.hold, self.open) = (0, 0, false);
-        (self.rest, self.best, self.settled) = (1.0, 1.0, 0);
+        self.shut();
+        (self.rest, self.settled) = (1.0, 0);
     }
-    /// The echo path moved.
+    /// The echo path moved; the filter is right again.
     pub fn moved(&mut self) {
-        (self.score, self.hold, self.open) = (0, 0, false);
-        self.rest = 1.0;
+        self.shut();
+        (self.product, self.power, self.came, self.doubt) = (0.0, 0.0, 0.0, 0);
     }
-    /// How often the canceller learns now: from each n-th sample; 0 = not.
-    pub fn stride(&self) -> usize {
-        match () {
-            () if self.open || self.score > 0 || !self.active || self.waits() => 0,
-            () if self.rest > 0.05 => 2,
-            () => 4,
-        }
+    fn shut(&mut self) {
+        (self.score, self.loud, self.hold, self.open, self.asked, self.good) = (0, 0, 0, false, 0, 0);
+        self.clean = 0;
+    }
+    /// How much the canceller learns of the piece [`LATER`] before this one: from each n-th sample.
+    pub fn stride(&self) -> Option<usize> {
+        let stride = match self.rest {
+            rest if rest > 0.1 => 2,
+            rest if rest > 0.02 => 4,
+            _ => 10,
+        };
+        (self.clean > LATER as u32).then_some(stride)
+    }
+
+    /// What the canceller may leave when nobody speaks.
+    fn explained(&self, echo: f32) -> f32 {
+        self.recent_echo.max(echo) * (self.rest * 8.0).clamp(0.1, 1.0)
+            + self.loudest_echo.max(echo) * (4.0 * self.rest * self.rest).max(COUNTS)
+            + self.flat_floor() * 6.0
+            + LEAST * 0.1
+    }
+    /// Whether every sample of a piece must be filtered, from what some of them say.
+    pub fn looks_closely(&self, some: &Powers) -> bool {
+        self.open || self.score > 0 || self.doubt > 0 || some.left > 0.3 * self.explained(some.echo)
     }
 
     fn waits(&self) -> bool {
@@ -150,52 +210,65 @@ impl Gate {
 
     /// Nothing was sent for long: the line's noise is learned, all passes.
     pub fn rest(&mut self, frame: &[i16]) {
-        (self.from, self.to, self.open, self.score, self.hold) = (1.0, 1.0, false, 0, 0);
+        (self.from, self.to) = (1.0, 1.0);
+        self.shut();
         for piece in frame.chunks(40) {
             let power = piece.iter().map(|s| f32::from(*s).powi(2)).sum::<f32>() / piece.len().max(1) as f32;
             self.learn_floor(power);
         }
     }
 
+    /// Whoever speaks, there are pieces without a voice in every second or two: the quietest tell the noise.
     fn learn_floor(&mut self, power: f32) {
-        let floor = if power < self.floor { 0.9 * self.floor + 0.1 * power } else { (self.floor * 1.003).min(NOISE) };
-        self.floor = floor.max(1.0);
+        self.quietest = self.quietest.min(power);
+        self.quiet_pieces += 1;
+        if self.quiet_pieces == QUIETEST {
+            self.quiet_pieces = 0;
+            let [one, two] = self.quietest_before;
+            self.quietest_before = [two, self.quietest];
+            self.floor = (one.min(two).min(self.quietest) * ABOVE).clamp(1.0, NOISE);
+            self.quietest = NOISE;
+        } else if self.quietest * ABOVE < self.floor {
+            self.floor = (self.quietest * ABOVE).max(1.0);
+        }
     }
 
     pub fn judge(&mut self, heard: &Heard) -> Verdict {
         self.active = heard.sent > ACTIVE;
+        self.learn_floor(heard.near);
         if !self.active {
-            self.learn_floor(heard.near);
             self.score = self.score.saturating_sub(1);
-            self.hold = 0;
-            self.open = false;
+            self.clean = 0;
+            (self.hold, self.open, self.loud) = (0, false, 0);
             self.level(1.0);
             return Verdict::default();
-        }
-        if heard.near < self.floor {
-            self.learn_floor(heard.near);
         }
         self.seen = (self.seen + 1).min(BELIEVE);
         let expected = self.gain * heard.sent;
         // Of what came, what the canceller does not explain.
-        let unknown = heard.near * (heard.left / heard.near.max(1.0)).min(1.0);
+        let unknown = heard.near * (heard.flat.left / heard.flat.near.max(1.0)).min(1.0);
         let more = unknown / (expected * 2.0 + self.floor * 4.0 + LEAST);
         // What the canceller just took out rings on a little.
-        self.recent_echo = heard.echo.max(self.recent_echo * 0.7);
+        self.recent_echo = heard.flat.echo.max(self.recent_echo * 0.7);
+        self.loudest_echo = heard.flat.echo.max(self.loudest_echo * 0.97);
+        // What is left is what came, less twice the product, and the echo's power.
+        self.product += (heard.flat.near - heard.flat.left + heard.flat.echo) * 0.5 - AGREES * self.product;
+        self.power += heard.flat.echo - AGREES * self.power;
+        let right = self.product > 0.5 * self.power;
         let converged = heard.cancels && self.rest < 0.35 && self.settled >= SETTLED;
-        let unexplained = heard.left
-            / (self.recent_echo * (self.rest * 8.0).min(1.0) + self.floor * 6.0 + LEAST * 0.2 + expected * COUNTS);
-        let by_filter = converged && unexplained > 1.0 && heard.left < 0.8 * heard.near;
+        let unexplained = heard.flat.left / self.explained(0.0);
+        let by_filter = converged && unexplained > 1.0 && right;
         let evidence = more > 1.0 || by_filter;
         if evidence {
             self.score = (self.score + if more > 4.0 { 2 } else { 1 }).min(MOST);
+            if more > 1.0 {
+                self.loud = (self.loud + 1).min(OPEN);
+            }
         } else {
             self.score = self.score.saturating_sub(1);
+            self.loud = self.loud.saturating_sub(1);
         }
-        let mut ask = false;
-        if self.score >= OPEN {
-            ask = by_filter && more < 1.0 && (!self.open || self.asked > 0);
-            self.asked = if self.open { self.asked.saturating_sub(1) } else { ASK };
+        if self.score >= SURE || (self.open && self.score >= OPEN) || self.loud >= OPEN {
             self.open = true;
             self.hold = (8 + self.score).min(32);
         } else if self.hold > 0 {
@@ -206,29 +279,38 @@ impl Gate {
         // More is left than before: the caller, or the path moved. The filter waits a little for which it is.
         let doubt = converged && unexplained > 1.0;
         self.doubt = if doubt { self.doubt + 1 } else { self.doubt.saturating_sub(4) };
-        if !self.open && !evidence && !self.waits() {
+        self.asked = self.asked.saturating_sub(1);
+        let ask = doubt && more < 1.0 && self.asked == 0 && self.doubt >= OPEN;
+        if ask {
+            self.asked = ASK;
+        }
+        let learns = !self.open && !evidence && !self.waits();
+        self.clean = if learns && heard.cancels { self.clean + 1 } else { 0 };
+        if learns {
             self.learn_line(heard);
         }
         self.level(if self.open { 1.0 } else { 0.0 });
-        let bad = heard.cancels && heard.left > 1.2 * heard.near;
-        self.bad = if bad { self.bad + 1 } else { self.bad.saturating_sub(1) };
-        let worse = self.bad > 12;
-        if worse {
-            self.bad = 0;
-            self.rest = 1.0;
-        }
-        let good = heard.cancels && !self.open && self.rest < 0.25 && self.rest < self.best * 1.05;
+        self.good = if learns && converged { self.good + 1 } else { self.good };
+        let good = self.good >= KEEP;
         if good {
-            self.best = self.rest;
+            self.good = 0;
+        }
+        // More is left of late than came.
+        self.came += heard.flat.near - AGREES * self.came;
+        let bad = heard.cancels && self.power - 2.0 * self.product > 0.2 * self.came;
+        self.bad = if bad { self.bad + 1 } else { self.bad.saturating_sub(1) };
+        let lost = self.bad > DOUBT;
+        if lost {
+            (self.bad, self.rest, self.settled) = (0, 1.0, 0);
         }
         let audible = heard.near > self.floor * 4.0 + LEAST * 0.5;
-        Verdict { search: audible && !(converged && self.rest < 0.25), good, worse, ask }
+        Verdict { search: audible && !(converged && self.rest < 0.25), good, lost, ask }
     }
 
     fn learn_line(&mut self, heard: &Heard) {
         let ratio = (heard.near - self.floor).max(0.0) / heard.sent;
         // What a good filter explains is echo; the rest may be the caller, and counts for little.
-        let explained = self.rest < 0.3 && heard.left < 0.3 * heard.near;
+        let explained = self.rest < 0.3 && heard.flat.left < 0.3 * heard.flat.near;
         let most = self.gain * if explained { 1.01 } else { 1.003 };
         self.peak = self.peak.max(ratio.min(most));
         self.peak_pieces += 1;
@@ -243,9 +325,15 @@ impl Gate {
             // 6 dB a second where an echo is known; faster where none showed.
             self.gain = (self.gain * if self.known { 0.993 } else { 0.985 }).max(peak).max(1e-6).min(self.gain);
         }
-        if heard.cancels && heard.near > self.floor * 4.0 + 100.0 {
-            let rest = (heard.left / heard.near).min(1.0);
-            self.rest += 0.05 * (rest - self.rest);
+        let floor = self.flat_floor();
+        if heard.cancels && heard.flat.near > floor * 4.0 + 100.0 {
+            // Rises slowly: what is left may be the caller.
+            let rest = ((heard.flat.left - floor).max(0.0) / (heard.flat.near - floor)).min(1.0);
+            self.rest += if rest > self.rest {
+                0.02 * (rest.min(3.0 * self.rest) - self.rest)
+            } else {
+                0.05 * (rest - self.rest)
+            };
             if self.rest < 0.35 {
                 self.settled = (self.settled + 1).min(SETTLED);
             }
@@ -255,20 +343,35 @@ impl Gate {
     fn level(&mut self, target: f32) {
         self.from = self.to;
         // Opens at once, closes over two pieces.
-        self.to =
-            if target > self.to { target } else { if self.to > 0.5 { (0.3 * self.to).max(target) } else { target } };
+        self.to = if target < self.to && self.to > 0.5 { (0.3 * self.to).max(target) } else { target };
         self.comfort = (self.floor * 3.0).sqrt().max(COMFORT);
+    }
+
+    /// Of the piece: as it came, kept back, or on the way from the one to the other.
+    pub fn passes(&self) -> Passes {
+        match (self.from, self.to) {
+            (1.0, 1.0) => Passes::All,
+            (0.0, 0.0) => Passes::Nothing,
+            _ => Passes::Part,
+        }
+    }
+
+    /// The line's noise, in place of a piece.
+    pub fn comfort(&mut self, piece: &mut [i16]) {
+        for sample in piece {
+            *sample = (self.noise() * self.comfort) as i16;
+        }
     }
 
     /// One sample of a piece through the gate; the line's noise takes the place of what is kept back.
     pub fn pass(&mut self, sample: f32, n: usize, length: usize) -> i16 {
         let gain = self.from + (self.to - self.from) * (n + 1) as f32 / length as f32;
-        let mut out = sample * gain;
-        if gain < 0.99 {
-            self.random = self.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let noise = (self.random >> 8) as f32 / (1 << 23) as f32 - 1.0;
-            out += (1.0 - gain) * self.comfort * noise;
-        }
+        let out = sample * gain + (1.0 - gain) * self.comfort * self.noise();
         out.clamp(-32_768.0, 32_767.0) as i16
+    }
+
+    fn noise(&mut self) -> f32 {
+        self.random = self.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (self.random >> 8) as f32 / (1 << 23) as f32 - 1.0
     }
 }

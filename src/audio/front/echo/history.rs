@@ -2,11 +2,12 @@
 //!
 //! Both streams are even by nature, their moments are not: a stream goes on where it was, unless it is off by far.
 
-use super::canceller::PIECE;
 use std::time::Instant;
 
 /// 750 ms: the longest delay, the filter and the jitter of what comes.
 const LENGTH: usize = 6_000;
+/// Moved down to its last [`LENGTH`] samples when full, so that what is read lies in one piece.
+const BUFFER: usize = LENGTH + 2_000;
 /// A frame this far from where it belongs (50 ms) begins anew there.
 const GAP: u64 = 400;
 /// What comes is late by the network's jitter; beyond 150 ms its clock is set again.
@@ -17,6 +18,7 @@ const LOUD: u16 = 64;
 /// See the module's map.
 pub struct History {
     base: Option<Instant>,
+    /// The newest last; at least [`LENGTH`].
     samples: Vec<i16>,
     /// Number of the next sample to be sent.
     head: u64,
@@ -27,7 +29,9 @@ pub struct History {
 
 impl History {
     pub fn new() -> History {
-        History { base: None, samples: vec![0; LENGTH], head: 0, near: None, spoke: None }
+        let mut samples = Vec::with_capacity(BUFFER);
+        samples.resize(LENGTH, 0);
+        History { base: None, samples, head: 0, near: None, spoke: None }
     }
 
     fn number(&mut self, now: Instant) -> u64 {
@@ -39,25 +43,32 @@ impl History {
     pub fn sent(&mut self, now: Instant, frame: &[i16]) {
         let at = self.number(now);
         if at > self.head + GAP {
-            let gap = (at - self.head).min(LENGTH as u64);
-            for n in 0..gap {
-                self.put(at - gap + n, 0);
+            let mut gap = (at - self.head).min(LENGTH as u64) as usize;
+            while gap > 0 {
+                let silence = [0; 160];
+                let piece = &silence[..gap.min(160)];
+                self.put(piece);
+                gap -= piece.len();
             }
             self.head = at;
         }
-        for sample in frame {
-            self.put(self.head, *sample);
-            self.head += 1;
+        for piece in frame.chunks(BUFFER - LENGTH) {
+            self.put(piece);
         }
+        self.head += frame.len() as u64;
         if frame.iter().any(|s| s.unsigned_abs() > LOUD) {
             self.spoke = Some(self.head);
         }
     }
 
-    fn put(&mut self, number: u64, sample: i16) {
-        if let Some(slot) = self.samples.get_mut((number % LENGTH as u64) as usize) {
-            *slot = sample;
+    /// At most `BUFFER - LENGTH` samples.
+    fn put(&mut self, samples: &[i16]) {
+        if self.samples.len() + samples.len() > BUFFER {
+            let from = self.samples.len() - LENGTH;
+            self.samples.copy_within(from.., 0);
+            self.samples.truncate(LENGTH);
         }
+        self.samples.extend_from_slice(samples);
     }
 
     /// The number of the first of `length` samples that came at `now`.
@@ -78,48 +89,63 @@ impl History {
 
     /// Samples from `number` on; zero where there are none (any more, or yet).
     pub fn read(&self, number: u64, to: &mut [f32]) {
-        let oldest = self.head.saturating_sub(LENGTH as u64);
-        let mut slot = (number % LENGTH as u64) as usize;
-        for (n, to) in to.iter_mut().enumerate() {
-            let number = number + n as u64;
-            let there = number >= oldest && number < self.head;
-            *to = self.samples.get(slot).filter(|_| there).map_or(0.0, |s| f32::from(*s));
-            slot = if slot + 1 == LENGTH { 0 } else { slot + 1 };
+        let oldest = self.head.saturating_sub(self.samples.len() as u64);
+        let first = number.saturating_sub(oldest) as usize;
+        let (before, to) = to.split_at_mut((oldest.saturating_sub(number) as usize).min(to.len()));
+        before.fill(0.0);
+        let there = self.samples.get(first..).unwrap_or_default();
+        let count = there.len().min(to.len());
+        let (to, after) = to.split_at_mut(count);
+        for (to, from) in to.iter_mut().zip(there) {
+            *to = f32::from(*from);
         }
+        after.fill(0.0);
     }
 }
 
 /// Pieces (5 ms) whose level is kept: 640 ms.
 const PIECES: usize = 128;
-/// Pieces around the delay in which its echo may lie: the path moves by 20 ms, and a hybrid rings.
+/// Pieces around the delay in which its echo may lie: the path moves by 40 ms, and a hybrid rings.
 const BEFORE: usize = 9;
 const AFTER: usize = 10;
-/// Delays that are looked at while none is known.
-const LONGEST: usize = 512 * 8 / PIECE;
+/// Delays (in pieces) that are looked at while none is known: 512 ms.
+const LONGEST: usize = 102;
 
 /// The level of what was sent, piece by piece, on the time line of what comes.
 pub struct Levels {
     ring: [f32; PIECES],
     next: usize,
+    /// The highest of the last [`LONGEST`], and how many pieces ago it was.
+    most: f32,
+    ago: usize,
 }
 
 impl Levels {
     pub fn new() -> Levels {
-        Levels { ring: [0.0; PIECES], next: 0 }
+        Levels { ring: [0.0; PIECES], next: 0, most: 0.0, ago: 0 }
     }
     pub fn clear(&mut self) {
-        self.ring.fill(0.0);
+        *self = Levels::new();
     }
     pub fn push(&mut self, power: f32) {
         if let Some(slot) = self.ring.get_mut(self.next) {
             *slot = power;
         }
         self.next = (self.next + 1) % PIECES;
+        self.ago += 1;
+        if power >= self.most {
+            (self.most, self.ago) = (power, 0);
+        } else if self.ago > LONGEST {
+            (self.most, self.ago) =
+                (0..=LONGEST).map(|ago| (self.at(ago), ago)).fold((0.0, 0), |a, b| if b.0 > a.0 { b } else { a });
+        }
+    }
+    fn at(&self, ago: usize) -> f32 {
+        self.ring.get((self.next + 2 * PIECES - 1 - ago) % PIECES).copied().unwrap_or(0.0)
     }
     /// The highest level whose echo may come now. `delay` in pieces.
     pub fn around(&self, delay: Option<usize>) -> f32 {
-        let (from, to) = delay.map_or((0, LONGEST), |delay| (delay.saturating_sub(BEFORE), delay + AFTER));
-        let ago = |n: usize| self.ring.get((self.next + 2 * PIECES - 1 - n) % PIECES).copied().unwrap_or(0.0);
-        (from..=to.min(PIECES - 1)).map(ago).fold(0.0, f32::max)
+        let Some(delay) = delay else { return self.most };
+        (delay.saturating_sub(BEFORE)..=(delay + AFTER).min(PIECES - 1)).map(|ago| self.at(ago)).fold(0.0, f32::max)
     }
 }

@@ -18,9 +18,9 @@ mod delay;
 mod gate;
 mod history;
 
-use canceller::{AROUND, Canceller, LEAD, MOVE, PIECE, SEEN, TAPS};
+use canceller::{AROUND, Canceller, LATER, LEAD, MORE, MOVE, PIECE, Powers, SEEN, TAPS};
 use delay::DelaySearch;
-use gate::{Gate, Heard};
+use gate::{Gate, Heard, Passes, Verdict};
 use history::{History, Levels};
 use std::time::Instant;
 
@@ -36,7 +36,7 @@ pub struct EchoPath {
 /// 600 ms: no echo comes later.
 const SLEEP: u64 = 4_800;
 /// Pre-emphasis.
-const EMPHASIS: f32 = 0.9;
+const EMPHASIS: f32 = 0.7;
 /// Delays (8 kHz samples) that differ by less are the same.
 const SAME: usize = 48;
 
@@ -51,12 +51,19 @@ pub struct EchoGuard {
     awake: bool,
     last_near: f32,
     last_left: f32,
-    last_echo: f32,
     /// How much of what goes out is the canceller's.
     mix: f32,
     /// The last samples that came, pre-emphasised.
     seen: [f32; SEEN],
+    /// What was sent around the delay, pre-emphasised, for the newest piece and for the one that is learned from; and where it ends.
+    around: [f32; AROUND_NOW + MORE],
+    around_end: u64,
 }
+
+/// For a piece and the [`LATER`] before it.
+const AROUND_NOW: usize = TAPS + (LATER + 1) * PIECE;
+/// What comes back of this is below the noise of G.711.
+const SILENT: f32 = 16.0;
 
 impl EchoGuard {
     pub fn new() -> EchoGuard {
@@ -70,9 +77,10 @@ impl EchoGuard {
             awake: false,
             last_near: 0.0,
             last_left: 0.0,
-            last_echo: 0.0,
             mix: 0.0,
             seen: [0.0; SEEN],
+            around: [0.0; AROUND_NOW + MORE],
+            around_end: 0,
         }
     }
 
@@ -107,100 +115,167 @@ impl EchoGuard {
         if !std::mem::replace(&mut self.awake, true) {
             self.levels.clear();
             self.search.pause();
-            let last = frame.first().map_or(0.0, |first| f32::from(*first));
-            (self.last_near, self.last_left, self.last_echo) = (last, last, 0.0);
+            self.last_near = frame.first().map_or(0.0, |first| f32::from(*first));
         }
         let mut wide = wide.chunks_mut(2 * PIECE);
         for piece in frame.chunks_mut(PIECE) {
             self.piece(at, piece);
             if let Some(wide) = wide.next() {
-                let length = wide.len();
-                for (n, sample) in wide.iter_mut().enumerate() {
-                    *sample = self.gate.pass(f32::from(*sample), n, length);
-                }
+                self.piece_of_wide(wide);
             }
             at += piece.len() as u64;
         }
     }
 
+    fn piece_of_wide(&mut self, wide: &mut [i16]) {
+        match self.gate.passes() {
+            Passes::All => {}
+            Passes::Nothing => self.gate.comfort(wide),
+            Passes::Part => {
+                let length = wide.len();
+                for (n, sample) in wide.iter_mut().enumerate() {
+                    *sample = self.gate.pass(f32::from(*sample), n, length);
+                }
+            }
+        }
+    }
+
     fn piece(&mut self, at: u64, piece: &mut [i16]) {
         let length = piece.len();
-        let (mut near, mut sent, mut left, mut echo) =
-            ([0.0f32; PIECE], [0.0f32; PIECE], [0.0f32; PIECE], [0.0f32; PIECE]);
+        let (mut near, mut sent) = ([0.0f32; PIECE], [0.0f32; PIECE]);
         for (to, from) in near.iter_mut().zip(piece.iter()) {
             *to = f32::from(*from);
         }
         self.history.read(at, &mut sent[..length]);
         self.levels.push(power(&sent[..length]));
+        let sent_power = self.levels.around(self.delay.map(|delay| delay / PIECE));
+        let near_power = power(&near[..length]);
+        let (mut left, mut echo) = (near, [0.0f32; PIECE]);
+        let mut cleaned = false;
+        let mut flat = Powers { near: near_power, left: near_power, echo: 0.0 };
+        if self.delay.is_some() {
+            self.flatten(&near[..length], &mut left[..length]);
+            self.follow(at, length);
+            let window = self.around.get(AROUND_NOW - TAPS - length..).unwrap_or_default();
+            if window.iter().all(|x| x.abs() < SILENT) {
+                flat.near = power(&left[..length]);
+                flat.left = flat.near;
+            } else {
+                flat = self.canceller.watch(window, &left[..length]);
+                cleaned = self.gate.looks_closely(&flat);
+            }
+            if cleaned {
+                flat.near = power(&left[..length]);
+                self.canceller.run(window, &mut left[..length], &mut echo[..length]);
+                (flat.left, flat.echo) = (power(&left[..length]), power(&echo[..length]));
+            }
+        }
+        let heard = Heard { near: near_power, sent: sent_power, flat, cancels: self.delay.is_some() };
+        let verdict = self.gate.judge(&heard);
+        if let Some(found) = self.search.push(&sent[..length], &near[..length], verdict.search, self.delay) {
+            self.found(found);
+        }
+        self.follow_up(at, length, verdict);
+        match self.gate.passes() {
+            Passes::All if !cleaned && self.mix == 0.0 => {}
+            Passes::Nothing => {
+                (self.mix, self.last_left) = (0.0, 0.0);
+                self.gate.comfort(piece);
+            }
+            _ => {
+                // From the one to the other within a piece: a step would be a click.
+                let (from, to) = (self.mix, if cleaned && self.gate.trusts_filter() { 1.0 } else { 0.0 });
+                self.mix = to;
+                let mut last = self.last_left;
+                for (n, (out, (left, near))) in piece.iter_mut().zip(left.iter().zip(&near)).enumerate() {
+                    // Without the emphasis again.
+                    last = if cleaned { *left + EMPHASIS * last } else { *near };
+                    let mix = from + (to - from) * (n + 1) as f32 / length as f32;
+                    *out = self.gate.pass(near + mix * (last - near), n, length);
+                }
+                self.last_left = last;
+            }
+        }
+    }
+
+    /// Pre-emphasis of what came; it is kept for later.
+    fn flatten(&mut self, near: &[f32], flat: &mut [f32]) {
         let mut last = self.last_near;
-        for (to, from) in left.iter_mut().zip(&near[..length]) {
+        for (to, from) in flat.iter_mut().zip(near) {
             *to = from - EMPHASIS * last;
             last = *from;
         }
         self.last_near = last;
-        self.seen.copy_within(length.., 0);
-        self.seen[SEEN - length..].copy_from_slice(&left[..length]);
-        let sent_power = self.levels.around(self.delay.map(|delay| delay / PIECE));
-        let near_power = power(&near[..length]);
-        if let Some(delay) = self.delay {
-            let mut window = [0.0f32; TAPS + PIECE];
-            self.emphasised((at + LEAD as u64 + 1).saturating_sub((delay + TAPS) as u64), &mut window);
-            let stride = self.gate.stride();
-            self.canceller.run(&window, &mut left[..length], &mut echo[..length], self.gate.floor() * 0.2, stride);
+        self.seen.copy_within(near.len().., 0);
+        let from = SEEN - near.len();
+        self.seen[from..].copy_from_slice(flat);
+    }
+
+    /// What was sent around the delay, up to what the piece at `at` needs.
+    fn follow(&mut self, at: u64, length: usize) {
+        let Some(delay) = self.delay else { return };
+        let end = at + (length + LEAD + 1) as u64;
+        let end = end.saturating_sub(delay as u64);
+        let new = end.saturating_sub(std::mem::replace(&mut self.around_end, end)) as usize;
+        if (1..=PIECE).contains(&new) {
+            self.around.copy_within(new..AROUND_NOW, 0);
         }
-        // Without the emphasis again.
-        let (mut last, mut last_echo) = (self.last_left, self.last_echo);
-        for (left, echo) in left[..length].iter_mut().zip(&mut echo[..length]) {
-            last = *left + EMPHASIS * last;
-            last_echo = *echo + EMPHASIS * last_echo;
-            (*left, *echo) = (last, last_echo);
+        let new = if new <= PIECE { new } else { AROUND_NOW };
+        let mut fresh = [0.0f32; AROUND_NOW];
+        let Some(fresh) = fresh.get_mut(..new) else { return };
+        self.emphasised(end.saturating_sub(new as u64), fresh);
+        if let Some(to) = self.around.get_mut(AROUND_NOW - new..AROUND_NOW) {
+            to.copy_from_slice(fresh);
         }
-        (self.last_left, self.last_echo) = (last, last_echo);
-        let heard = Heard {
-            near: near_power,
-            sent: sent_power,
-            left: power(&left[..length]),
-            echo: power(&echo[..length]),
-            cancels: self.delay.is_some(),
-        };
-        let verdict = self.gate.judge(&heard);
-        if let (true, Some(delay)) = (verdict.ask, self.delay) {
+    }
+
+    fn follow_up(&mut self, at: u64, length: usize, verdict: Verdict) {
+        let Some(delay) = self.delay else { return };
+        if verdict.ask {
             let mut around = [0.0f32; AROUND];
             let first = at + (length + LEAD + 1) as u64;
             self.emphasised(first.saturating_sub((delay + TAPS + SEEN + MOVE) as u64), &mut around);
             if let Some(by) = self.canceller.moved(&around, &self.seen) {
-                self.delay = Some(delay.saturating_add_signed(by as isize));
+                self.moved(by);
                 self.gate.moved();
             }
         }
+        if let Some(stride) = self.gate.stride() {
+            self.learn(stride);
+        }
         if verdict.good {
-            self.canceller.keep();
+            let by = self.canceller.centre();
+            if by != 0 {
+                self.moved(by);
+            }
         }
-        if verdict.worse {
-            self.canceller.go_back();
+        if verdict.lost {
+            self.canceller.clear();
         }
-        if let Some(found) = self.search.push(&sent[..length], &near[..length], verdict.search, self.delay) {
-            self.found(found);
-        }
-        // From the one to the other within a piece: a step would be a click.
-        let (from, to) = (self.mix, if self.gate.trusts_filter() { 1.0 } else { 0.0 });
-        self.mix = to;
-        for (n, (out, (left, near))) in piece.iter_mut().zip(left.iter().zip(&near)).enumerate() {
-            let mix = from + (to - from) * (n + 1) as f32 / length as f32;
-            *out = self.gate.pass(near + mix * (left - near), n, length);
-        }
+    }
+
+    fn moved(&mut self, by: i32) {
+        self.delay = self.delay.map(|delay| delay.saturating_add_signed(by as isize));
+        self.around_end = 0;
+    }
+
+    /// From the piece some pieces ago, when nothing but echo came since.
+    fn learn(&mut self, stride: usize) {
+        let Some(near) = self.seen.get(SEEN - (LATER + 1) * PIECE..).and_then(|seen| seen.first_chunk::<PIECE>())
+        else {
+            return;
+        };
+        self.canceller.learn(&self.around, near, self.gate.floor() / self.gate.gain(), stride);
     }
 
     /// What was sent from `number` on, pre-emphasised.
     fn emphasised(&self, number: u64, to: &mut [f32]) {
-        let mut last = [0.0f32; 1];
-        self.history.read(number.saturating_sub(1), &mut last);
-        self.history.read(number, to);
-        let mut last = last[0];
-        for sample in to {
-            let now = *sample;
-            *sample -= EMPHASIS * last;
-            last = now;
+        let mut plain = [0.0f32; AROUND + 1];
+        let Some(plain) = plain.get_mut(..=to.len()) else { return };
+        self.history.read(number.saturating_sub(1), plain);
+        let Some(after) = plain.get(1..) else { return };
+        for ((to, last), now) in to.iter_mut().zip(plain.iter()).zip(after) {
+            *to = now - EMPHASIS * last;
         }
     }
 
@@ -210,11 +285,13 @@ impl EchoGuard {
             Some(_) => {
                 // The path moved; its shape is that of the line.
                 self.delay = Some(delay);
+                self.around_end = 0;
                 self.search.restart();
                 self.gate.moved();
             }
             None => {
                 self.delay = Some(delay);
+                self.around_end = 0;
                 self.canceller.clear();
                 self.search.restart();
                 self.gate.found();
@@ -230,5 +307,12 @@ impl Default for EchoGuard {
 }
 
 fn power(samples: &[f32]) -> f32 {
-    samples.iter().map(|s| s * s).sum::<f32>() / samples.len().max(1) as f32
+    let (wide, rest) = samples.as_chunks::<8>();
+    let mut sums = [0.0f32; 8];
+    for samples in wide {
+        for (sum, s) in sums.iter_mut().zip(samples) {
+            *sum += s * s;
+        }
+    }
+    (sums.iter().sum::<f32>() + rest.iter().map(|s| s * s).sum::<f32>()) / samples.len().max(1) as f32
 }
