@@ -1,7 +1,7 @@
 //! The table of docs/performance.md: every setting, median [least .. most], the target beside it, a miss in bold.
 
 use super::measure::{NAMES, Summary};
-use super::{Args, runs};
+use super::{Args, child, floor, runs};
 
 /// What must hold: a number's name, the words of the target, and the most it may be at so many calls on so many workers.
 type Target = (&'static str, &'static str, fn(&Args) -> Option<f64>);
@@ -37,23 +37,29 @@ pub fn table(args: &Args) -> Result<(), String> {
     for protected in [false, true] {
         let mut columns = Vec::new();
         for (calls, workers) in [(20, 1), (100, 1), (400, 1), (500, 1), (800, 2)] {
+            child::pin(1..2)?;
             let args = Args { calls, workers, tls: protected, srtp: protected, pin: true, ..args.clone() };
             eprintln!("{calls} calls, {workers} worker(s){}", if protected { ", TLS and SRTP" } else { "" });
+            // Before each column: the same hour's.
+            let floor = if workers == 1 { floor::run(&args).ok() } else { None };
             let summary = runs(&args).map(|runs| Summary::of(calls, &runs));
-            columns.push((args, summary));
+            columns.push((args, summary, floor));
         }
         println!("\n{}\n", if protected { "With TLS (wss) and SRTP:" } else { "Plain:" });
         let heads: Vec<String> = columns
             .iter()
-            .map(|(args, _)| format!("{}{}", args.calls, if args.workers > 1 { ", 2 workers" } else { "" }))
+            .map(|(args, ..)| format!("{}{}", args.calls, if args.workers > 1 { ", 2 workers" } else { "" }))
             .collect();
         println!("| | target | {} |", heads.join(" | "));
         println!("|---|---|{}", "---|".repeat(columns.len()));
+        let floors: Vec<String> =
+            columns.iter().map(|(.., floor)| floor.map_or("–".into(), |ms| format!("{ms:.2}"))).collect();
+        println!("| the kernel alone (`--floor`), ms/call-s | | {} |", floors.join(" | "));
         for (index, (name, unit)) in NAMES.iter().enumerate() {
             let target = TARGETS.iter().find(|(of, ..)| of == name);
             let cells: Vec<String> = columns
                 .iter()
-                .map(|(args, summary)| match summary {
+                .map(|(args, summary, _)| match summary {
                     Ok(summary) => cell(summary.values[index], target.and_then(|(_, _, most)| most(args))),
                     Err(error) => error.replace('|', "/"),
                 })
