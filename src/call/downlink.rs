@@ -23,7 +23,8 @@ use crate::sip::offer_answer::MediaParams;
 use std::time::{Duration, Instant};
 
 /// A packet leaves so long after the caller's that came last: an answer made in real time (an echo, an interpreter) has then come, with a tick
-/// to spare, and need not wait for the next deadline.
+/// to spare, and need not wait for the next deadline. And a telephone takes a frame from its jitter buffer when it sends one: half-way between
+/// two of its packets ours may be late; at 15 ms PJSIP's buffer ran dry whenever one was 3 ms late (docs/quality.md).
 const BEHIND_CALLER: Duration = Duration::from_millis(10);
 
 /// What one poll gave.

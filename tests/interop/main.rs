@@ -7,6 +7,7 @@
 
 mod baresip;
 mod baresip_transfers;
+mod hearing;
 mod kamailio;
 mod openssl;
 mod pjsip;

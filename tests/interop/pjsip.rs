@@ -3,17 +3,18 @@
 #[path = "../support/authority.rs"]
 mod authority;
 
+use super::hearing::{self, BELOW_CEILING, hear_g711, of_two};
 use super::support::{Server, free_port, here, peer_python, realtime, run};
 pub use authority::Authority;
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use voxtrunk::audio::g711::Law;
-use voxtrunk::audio::{quality, wav};
+use voxtrunk::audio::wav;
 
-/// The service gives the caller's own voice back: nothing an echo guard could make sense of.
+/// The service gives the caller's own voice back: nothing an echo guard could make sense of. And no high-pass, as the waveform is judged.
 pub const PLAN: &str = "numbers = [\"100\"]\ninstructions = \"Echo.\"\ngreeting = \"none\"\n[audio]\necho_guard = \"off\"\nhigh_pass = false\n";
 
 /// PJSIP's calls are judged by ear: one at a time.
@@ -33,101 +34,41 @@ pub fn call_at(python: &Path, server: &Server, at: &str, args: &[&str]) -> Value
     serde_json::from_str(json).expect("a JSON report")
 }
 
-fn pesq(python: &Path, reference: &Path, degraded: &Path) -> f64 {
-    let mut command = Command::new(python);
-    command.arg(here("peers/pesq_score.py")).arg(reference).arg(degraded);
-    let (ok, output) = run(&mut command, Duration::from_secs(60));
-    assert!(ok, "{output}");
-    let json = output.lines().find(|line| line.starts_with('{')).expect("a score");
-    serde_json::from_str::<Value>(json).expect("JSON")["pesq_nb"].as_f64().expect("a number")
-}
-
-/// Speech for the caller: two clips with a pause, and silence at the end for the echo to come back in.
-pub fn speech(server: &Server) -> (std::path::PathBuf, Vec<i16>) {
-    let clips = ["opening_hours", "book_appointment"].map(|name| {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("assets/speech/caller/{name}.wav"));
-        wav::read_8k_mono(&file).expect("a clip of ours")
-    });
-    let mut samples = vec![0i16; 4000];
-    for clip in &clips {
-        samples.extend(clip);
-        samples.extend(vec![0; 4000]);
-    }
-    let path = server.dir.path().join("said.wav");
-    let mut padded = samples.clone();
-    padded.extend(vec![0; 24_000]);
-    wav::write(&path, 8000, &[&padded]).expect("written");
-    (path, samples)
-}
-
-fn g711_round_trip(law: Law, samples: &[i16]) -> Vec<i16> {
-    let (mut codes, mut out) = (Vec::new(), Vec::new());
-    law.encode(samples, &mut codes);
-    law.decode(&codes, &mut out);
-    out
-}
-
-/// What came back, cut to the length of what was said by the delay found.
-pub fn judge(python: &Path, server: &Server, law: Law, said: &[i16], recorded: &Path) -> (quality::Report, f64, f64) {
-    let heard = wav::read_8k_mono(recorded).expect("PJSIP's recording");
-    let report = quality::compare(said, &heard).expect("speech came back");
-    let start = (report.delay_ms.max(0.0) * 8.0) as usize;
-    let cut: Vec<i16> = heard.iter().skip(start).copied().chain(std::iter::repeat(0)).take(said.len()).collect();
-    let files = ["reference.wav", "cut.wav", "ceiling.wav"].map(|name| server.dir.path().join(name));
-    let ceiling = g711_round_trip(law, said);
-    for (file, samples) in files.iter().zip([said, &cut, &ceiling]) {
-        wav::write(file, 8000, &[samples]).expect("written");
-    }
-    let [reference, cut, ceiling] = &files;
-    (report, pesq(python, reference, cut), pesq(python, reference, ceiling))
+/// The file of [`hearing::speech`] in the server's folder, and its samples.
+pub fn speech(server: &Server) -> (PathBuf, Vec<i16>) {
+    (server.dir.path().join("said.wav"), hearing::speech(server.dir.path()))
 }
 
 /// One call; what is wrong with the audio that came back, if anything.
-fn echo_call(python: &Path, codec: &str, law: Law, transport: &str) -> Result<(), String> {
+fn echo_call(python: &Path, codec: &str, law: Law, more: &[&str]) -> Result<(), String> {
     let server = Server::start(&[("100.toml", PLAN)], None);
     let (file, said) = speech(&server);
     let seconds = (said.len() as f32 / 8000.0 + 2.0).to_string();
     let file = file.to_str().expect("UTF-8 path");
-    let report = call(
-        python,
-        &server,
-        &["--play", file, "--record", "heard.wav", "--seconds", &seconds, "--codec", codec, "--transport", transport],
-    );
+    let args = ["--play", file, "--record", "heard.wav", "--seconds", &seconds, "--codec", codec];
+    let report = call(python, &server, &[&args[..], more].concat());
     let record = &server.cdrs(1)[0];
     assert_eq!(record["cause"], "caller_bye");
     assert_eq!((&report["rx_lost"], &record["rtp"]["lost"]), (&0.into(), &0.into()), "{report} {record}");
-    let (quality, score, ceiling) = judge(python, &server, law, &said, &server.dir.path().join("heard.wav"));
-    println!("{codec} {transport}: PESQ {score:.3}, G.711 ceiling {ceiling:.3}, {quality:?}");
-    if score >= ceiling - 0.1 && quality.gaps.is_empty() && quality.clicks.is_empty() {
-        return Ok(());
-    }
-    Err(format!("PESQ {score:.3} against a ceiling of {ceiling:.3}: {quality:?}"))
+    let heard = hear_g711(python, server.dir.path(), law, &said, &server.dir.path().join("heard.wav"));
+    heard.clean(&format!("PJSIP {codec} {more:?} {}", report["buffer"]), BELOW_CEILING)
 }
 
-/// A busy machine stalls PJSIP's own clock, and its jitter buffer then runs dry and stretches the recording: one clean call of eight counts.
-pub fn until_clean(call: impl Fn(&Path) -> Result<(), String>) {
+fn echo_quality(codec: &str, law: Law, more: &[&str]) {
     let Some(python) = peer_python() else { return };
-    let mut faults = Vec::new();
-    while let Err(fault) = call(&python) {
-        faults.push(fault);
-        assert!(faults.len() < 8, "{}", faults.join("\n"));
-    }
-}
-
-fn echo_quality(codec: &str, law: Law, transport: &str) {
-    until_clean(|python| echo_call(python, codec, law, transport));
+    of_two(|| echo_call(&python, codec, law, more));
 }
 
 /// RTP-03, RTP-17: speech comes back through an echo dialplan at the PESQ ceiling of µ-law
 #[test]
 fn echo_at_the_ceiling_of_g711_mu_law() {
-    echo_quality("PCMU/8000", Law::Mu, "udp");
+    echo_quality("PCMU/8000", Law::Mu, &[]);
 }
 
 /// RTP-03, RTP-17, TRN-01: the same in A-law over TCP signalling
 #[test]
 fn echo_at_the_ceiling_of_g711_a_law_over_tcp() {
-    echo_quality("PCMA/8000", Law::A, "tcp");
+    echo_quality("PCMA/8000", Law::A, &["--transport", "tcp"]);
 }
 
 /// SDP-08, DLG-07: hold, resume, re-INVITE and UPDATE by PJSIP leave the call alive with audio after them
@@ -167,20 +108,10 @@ fn hold_resume_reinvite_and_update() {
     assert_eq!(server.cdrs(1)[0]["cause"], "caller_bye");
 }
 
-/// SDP-11: PJSIP sends 40 ms packets and gets its speech back
+/// SDP-11: the same in packets of 40 ms
 #[test]
 fn long_packets() {
-    until_clean(|python| {
-        let server = Server::start(&[("100.toml", PLAN)], None);
-        let (file, said) = speech(&server);
-        let file = file.to_str().expect("UTF-8 path");
-        let report =
-            call(python, &server, &["--play", file, "--record", "heard.wav", "--seconds", "8", "--ptime", "40"]);
-        assert_eq!(report["rx_lost"], 0, "{report}");
-        let (quality, score, ceiling) = judge(python, &server, Law::Mu, &said, &server.dir.path().join("heard.wav"));
-        let fine = score >= ceiling - 0.15;
-        fine.then_some(()).ok_or_else(|| format!("PESQ {score:.3} against {ceiling:.3}: {quality:?}"))
-    });
+    echo_quality("PCMU/8000", Law::Mu, &["--ptime", "40"]);
 }
 
 /// DTM-01, DTM-02, DTM-03: keys go both ways as RFC 4733 events: PJSIP's to us, and the model's (tool `send_dtmf`) to PJSIP

@@ -1,11 +1,12 @@
 //! A bad network between two telephones: SIP goes through unhurt, media is lost, delayed, overtaken and doubled.
 //!
 //! The caller dials the relay. In the offer and in the answer that pass through, the media address becomes one of the relay's two ports, so
-//! each side talks to the relay and knows nothing of it; later requests go past it. One call a relay.
+//! each side talks to the relay and knows nothing of it; later requests go past it. One call a relay. It also sees how evenly the callee sends.
 
 #[path = "../support/impairment.rs"]
 mod impairment;
 
+use super::support::prioritise_thread;
 pub use impairment::{Impairment, Path};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
@@ -21,14 +22,46 @@ pub struct Relay {
     /// What the caller dials.
     pub sip: SocketAddr,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Counts>>,
+    thread: Option<JoinHandle<Seen>>,
 }
 
-/// Media packets of each direction, [caller to callee, callee to caller].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
+/// What went through.
+#[derive(Clone, Debug, Default)]
+#[allow(dead_code, reason = "printed")]
+pub struct Seen {
+    /// Media packets of each direction, [caller to callee, callee to caller].
     pub came: [u64; 2],
     pub went: [u64; 2],
+    /// Between two packets of the callee, as they came here, ms: median, 99 %, most.
+    pub gap_ms: [f64; 3],
+    /// From the caller's last packet to each of the callee's, ms: 1 %, median, 99 %.
+    pub behind_ms: [f64; 3],
+}
+
+/// When the callee's packets came.
+#[derive(Default)]
+struct Pace {
+    caller: Option<Duration>,
+    callee: Option<Duration>,
+    gaps: Vec<Duration>,
+    behind: Vec<Duration>,
+}
+
+impl Pace {
+    fn came(&mut self, direction: usize, now: Duration) {
+        if direction == 0 {
+            self.caller = Some(now);
+            return;
+        }
+        self.gaps.extend(self.callee.replace(now).map(|before| now.saturating_sub(before)));
+        self.behind.extend(self.caller.map(|caller| now.saturating_sub(caller)));
+    }
+}
+
+fn shares(mut values: Vec<Duration>, shares: [f64; 3]) -> [f64; 3] {
+    values.sort();
+    let at = |share: f64| values.get((values.len().saturating_sub(1) as f64 * share) as usize);
+    shares.map(|share| at(share).map_or(0.0, |time| (time.as_secs_f64() * 100_000.0).round() / 100.0))
 }
 
 impl Relay {
@@ -50,7 +83,8 @@ impl Relay {
             paths: [Impairment::new(path, seed), Impairment::new(path, seed ^ 0xFF)],
             queue: BTreeMap::new(),
             number: 0,
-            counts: Counts::default(),
+            seen: Seen::default(),
+            pace: Pace::default(),
         };
         let stopped = stop.clone();
         let thread = std::thread::Builder::new().spawn(move || run.run(&stopped)).expect("a thread");
@@ -58,7 +92,7 @@ impl Relay {
     }
 
     /// Ends it.
-    pub fn counts(mut self) -> Counts {
+    pub fn seen(mut self) -> Seen {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
     }
@@ -82,11 +116,13 @@ struct Run {
     /// By time and number: direction and packet.
     queue: BTreeMap<(Duration, u64), (usize, Vec<u8>)>,
     number: u64,
-    counts: Counts,
+    seen: Seen,
+    pace: Pace,
 }
 
 impl Run {
-    fn run(mut self, stop: &AtomicBool) -> Counts {
+    fn run(mut self, stop: &AtomicBool) -> Seen {
+        prioritise_thread();
         let begin = Instant::now();
         let mut bytes = [0u8; 65_536];
         while !stop.load(Ordering::Relaxed) {
@@ -95,8 +131,11 @@ impl Run {
             }
             for direction in 0..2 {
                 while let Ok((length, _)) = self.media[direction].recv_from(&mut bytes) {
-                    self.counts.came[direction] += 1;
+                    self.seen.came[direction] += 1;
                     let now = begin.elapsed();
+                    if bytes.get(1).is_some_and(|second| !(192..=223).contains(second)) {
+                        self.pace.came(direction, now);
+                    }
                     for at in self.paths[direction].arrivals(now).into_iter().flatten() {
                         self.number += 1;
                         self.queue.insert((at, self.number), (direction, bytes[..length].to_vec()));
@@ -109,12 +148,14 @@ impl Run {
                 // What the caller sent leaves by the port that the callee knows.
                 if let Some(target) = self.target[1 - direction] {
                     let _ = self.media[1 - direction].send_to(&packet, target);
-                    self.counts.went[direction] += 1;
+                    self.seen.went[direction] += 1;
                 }
             }
             std::thread::park_timeout(LOOK);
         }
-        self.counts
+        self.seen.gap_ms = shares(self.pace.gaps, [0.5, 0.99, 1.0]);
+        self.seen.behind_ms = shares(self.pace.behind, [0.01, 0.5, 0.99]);
+        self.seen
     }
 
     fn signalling(&mut self, from: SocketAddr, message: &[u8]) {

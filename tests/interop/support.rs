@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -14,6 +14,40 @@ const START: Duration = Duration::from_secs(30);
 /// Whether a missing peer is a failure.
 pub fn mandatory() -> bool {
     std::env::var_os("VOXTRUNK_INTEROP").is_some_and(|v| !v.is_empty())
+}
+
+/// The program under test: the one just built, or an optimised one named by `VOXTRUNK_INTEROP_SERVER`.
+pub fn server_program() -> PathBuf {
+    let given = std::env::var_os("VOXTRUNK_INTEROP_SERVER").map(PathBuf::from);
+    given.unwrap_or_else(|| env!("CARGO_BIN_EXE_voxtrunk").into())
+}
+
+/// `program` with a real-time priority, where that is allowed (root, CAP_SYS_NICE; PJSIP's scripts take it themselves): peers and server are judged in real time, and a machine that
+/// also compiles takes the processor from them for longer than a jitter buffer holds.
+pub fn real_time(program: &Path) -> Command {
+    if !may_be_real_time() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("chrt");
+    command.args(["-r", "3"]).arg(program);
+    command
+}
+
+/// The same for the thread that calls, above the programs.
+pub fn prioritise_thread() {
+    if may_be_real_time() {
+        let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
+        let _ = Command::new("chrt").args(["-r", "-p", "4", &thread]).status();
+    }
+}
+
+fn may_be_real_time() -> bool {
+    static ALLOWED: OnceLock<bool> = OnceLock::new();
+    *ALLOWED.get_or_init(|| {
+        let mut probe = Command::new("chrt");
+        probe.args(["-r", "1", "true"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        probe.status().is_ok_and(|status| status.success())
+    })
 }
 
 /// A program of the path, or `None` after a line that says it is missing.
@@ -60,7 +94,7 @@ impl Drop for Running {
 
 /// Starts a voxtrunk command and waits for a line with an address behind `marker`.
 fn start(args: &[&str], dir: &Path, marker: &str) -> (Running, SocketAddr) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_voxtrunk"))
+    let mut child = real_time(&server_program())
         .args(args)
         .current_dir(dir)
         .env("VOXTRUNK_LOG", "info")
