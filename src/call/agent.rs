@@ -126,6 +126,21 @@ impl Call {
 
     // ---- the agent's voice
 
+    /// A text that is nothing but the next piece of what the agent says, of which there are 50 a second. `false`: nothing was done.
+    pub(super) fn agent_delta(&mut self, now: Instant, text: &str) -> bool {
+        let Some((segment, audio)) = self.session.as_mut().and_then(|session| session.take_audio(now, text)) else {
+            return false;
+        };
+        if !audio.is_empty() {
+            self.agent_audio(now, segment, &audio);
+        }
+        self.reuse(Used::Audio(audio));
+        if self.clocks.filler.is_some() {
+            self.filler_clock(now);
+        }
+        true
+    }
+
     fn segment_started(&mut self, now: Instant, segment: SegmentId) {
         self.segments.begin(now, segment);
         if self.on_hold() || !self.admits_speech() {

@@ -119,9 +119,10 @@ impl Downlink {
     }
 
     /// A packet of the caller came. The first one moves the deadlines to [`BEHIND_CALLER`], once: they are absolute from then on. A step
-    /// forward is told by the timestamps; one packet may come that much less than a frame after the one before.
-    pub fn align(&mut self, now: Instant) {
-        let (Some(next), false) = (self.next, self.aligned) else { return };
+    /// forward is told by the timestamps; one packet may come that much less than a frame after the one before. `true`: that is done, now or
+    /// before.
+    pub fn align(&mut self, now: Instant) -> bool {
+        let (Some(next), false) = (self.next, self.aligned) else { return self.aligned };
         self.aligned = true;
         let aligned = now + BEHIND_CALLER;
         let step = aligned.saturating_duration_since(next);
@@ -129,6 +130,7 @@ impl Downlink {
         if self.sender.packets() > 0 && !step.is_zero() {
             self.sender.skip_part(step.as_micros() as u32, self.ptime().as_micros() as u32);
         }
+        true
     }
 
     pub fn ptime(&self) -> Duration {

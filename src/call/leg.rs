@@ -96,7 +96,7 @@ impl Call {
             headers,
             ring_limit: ring,
         })));
-        self.leg = Some(Leg {
+        self.leg = Some(Box::new(Leg {
             session: ready.session,
             refers: ready.refer,
             negotiation,
@@ -106,7 +106,7 @@ impl Call {
             limits: None,
             digits: Digits::default(),
             answered: None,
-        });
+        }));
     }
 
     pub(super) fn leg_unavailable(&mut self, now: Instant, status: u16) {

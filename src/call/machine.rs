@@ -90,7 +90,7 @@ pub struct Call {
     pub(super) transfer: Option<Transfer>,
     pub(super) transfers: u32,
     pub(super) leg_wish: Option<Wish>,
-    pub(super) leg: Option<Leg>,
+    pub(super) leg: Option<Box<Leg>>,
     /// The dialog that referred us to another target, while that is called.
     pub(super) moving: Option<SessionId>,
     pub(super) moves: u32,
@@ -175,7 +175,7 @@ impl Call {
     }
 
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
-        if self.is_ended() {
+        if self.is_ended() || self.media_input(now, &input) {
             return;
         }
         if !matches!(input, Input::Timeout | Input::Rtp { .. } | Input::Rtcp { .. } | Input::RealtimeText(_)) {
@@ -215,19 +215,25 @@ impl Call {
     /// Drain down to `Timeout`; nothing follows `Ended`.
     pub fn poll_output(&mut self, now: Instant) -> Output {
         loop {
-            if let Some(output) = self.send_goodbye().or_else(|| self.outputs.pop_front()) {
+            if !self.outputs.is_empty()
+                && let Some(output) = self.send_goodbye().or_else(|| self.outputs.pop_front())
+            {
                 return output;
             }
             if self.is_ended() {
                 return Output::Timeout(None);
             }
-            if let Some(to) = self.send_packet(now) {
+            if self.clocks.may_send(now)
+                && let Some(to) = self.send_packet(now)
+            {
                 return Output::Rtp { to };
             }
             if let Some(to) = self.send_leg_packet(now) {
                 return Output::LegRtp { to };
             }
-            if let Some(output) = self.send_reports(now) {
+            if self.clocks.may_report(now)
+                && let Some(output) = self.send_reports(now)
+            {
                 return output;
             }
             if self.outputs.is_empty() {
@@ -266,12 +272,13 @@ impl Call {
 
     // ---- caller audio
 
-    fn datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+    pub(super) fn datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         let Some(media) = &mut self.media else { return };
         media.rtp.handle_rtp(now, from, datagram);
         let heard = media.rtp.receiver.last_packet();
-        if heard == Some(now) {
-            media.downlink.align(now);
+        if heard == Some(now) && !media.aligned {
+            media.aligned = media.downlink.align(now);
+            self.clocks.asked(true, media.downlink.timeout());
         }
         let (source, stranger) = (media.moved_target(), media.new_stranger());
         if let Some((addr, moved)) = source {
@@ -291,21 +298,27 @@ impl Call {
         if matches!(self.phase, Phase::Bridged { .. } | Phase::Ended) {
             return;
         }
-        let Some(media) = &mut self.media else { return };
-        let mut session = self.session.as_mut().filter(|_| self.ready);
+        let Call { media, session, outputs, clocks, ready, socket, .. } = self;
+        let Some(media) = media else { return };
+        let mut session = session.as_mut().filter(|_| *ready);
         let mut append = |audio: &[u8]| {
-            if let Some(session) = &mut session {
-                session.audio(audio);
+            let Some(session) = &mut session else { return };
+            match session.append(audio) {
+                Some(text) if *socket == Socket::Open => outputs.push_back(Output::RealtimeText(text)),
+                None if session.has_output() => clocks.stir(),
+                Some(_) | None => {}
             }
         };
         let Media { rtp, uplink, params, .. } = media;
         uplink.set_reorder_wait(rtp.receiver.reorder_wait());
+        let recent = rtp.receiver.recent_codec();
         let mut keys = Vec::new();
         while let Some(received) = rtp.receiver.poll(now) {
             use crate::rtp::receiver::Received;
             match received {
                 Received::Audio { payload_type, payload, lost_before, paused_before, .. } => {
-                    if let Some(codec) = Media::codec_of(params, payload_type) {
+                    let codec = recent.filter(|(recent, _)| *recent == payload_type).map(|(_, codec)| codec);
+                    if let Some(codec) = codec.or_else(|| Media::codec_of(params, payload_type)) {
                         uplink.audio(now, codec, payload, lost_before, paused_before, &mut append);
                     }
                 }
@@ -314,7 +327,8 @@ impl Call {
             }
         }
         uplink.tick(now, &mut append);
-        let tones: Vec<char> = uplink.take_keys().collect();
+        let tones: Vec<char> = if uplink.has_keys() { uplink.take_keys().collect() } else { Vec::new() };
+        clocks.received(media);
         for key in keys {
             self.pressed(now, super::digits::Way::Rtp, key);
         }
@@ -353,6 +367,7 @@ impl Call {
         let quiet = media.downlink.queued_ms() == 0 && !media.is_hold() && !self.caller_speaks;
         let connecting = self.transfer.is_some();
         let tone = self.filler.update(now, owed && quiet && self.established, connecting);
+        self.clocks.filler = self.filler.timeout(now);
         media.downlink.set_tone(tone);
     }
 

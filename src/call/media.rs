@@ -26,6 +26,8 @@ pub(super) struct Media {
     pub rtp: RtpSession,
     pub uplink: Uplink,
     pub downlink: Downlink,
+    /// The downlink's deadlines have their place among the caller's packets.
+    pub aligned: bool,
     policy: MediaPolicy,
     signalling: IpAddr,
     /// Of CNAME and report intervals.
@@ -33,7 +35,9 @@ pub(super) struct Media {
     /// The session is to hear silence, whatever comes.
     deaf: bool,
     dtmf: DtmfWay,
+    /// As of the last look, and the receiver's number for it.
     target: Option<SocketAddr>,
+    target_seen: u32,
     /// Strangers that were told of.
     strangers: usize,
     /// Audio that went past the uplink (a second leg's, or to one), and what was lost of it, in ticks.
@@ -51,12 +55,14 @@ impl Media {
             rtp: RtpSession::new(session_params(&params, policy, signalling)),
             uplink: Uplink::new(format, params.codec.rate(), policy.append_ms, policy.reorder_wait),
             downlink: Downlink::new(sender, format, &params),
+            aligned: false,
             policy: policy.clone(),
             signalling,
             seed: scramble(seed.wrapping_add(2)),
             deaf: false,
             dtmf: DtmfWay::Rfc4733,
             target: None,
+            target_seen: 0,
             strangers: 0,
             passed: 0,
             passed_lost: 0,
@@ -168,6 +174,10 @@ impl Media {
 
     /// The target, if it is another one than at the last look; and whether it moved from the one of before, or of the SDP.
     pub fn moved_target(&mut self) -> Option<(SocketAddr, bool)> {
+        let generation = self.rtp.receiver.target_generation();
+        if std::mem::replace(&mut self.target_seen, generation) == generation {
+            return None;
+        }
         let target = self.rtp.receiver.target();
         if target == self.target {
             return None;
@@ -178,7 +188,11 @@ impl Media {
 
     /// An address that was refused for the first time since the last look.
     pub fn new_stranger(&mut self) -> Option<SocketAddr> {
-        let stranger = self.rtp.refused().strangers.iter().nth(self.strangers)?;
+        let strangers = &self.rtp.refused().strangers;
+        if self.strangers == strangers.count() {
+            return None;
+        }
+        let stranger = strangers.iter().nth(self.strangers)?;
         self.strangers += 1;
         Some(stranger.addr)
     }

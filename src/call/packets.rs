@@ -14,19 +14,20 @@ impl Call {
     pub(super) fn send_packet(&mut self, now: Instant) -> Option<SocketAddr> {
         let media = self.media.as_mut()?;
         let target = media.rtp.receiver.target();
-        match media.downlink.poll(now, target.is_some(), &mut self.packet) {
+        let frame = media.downlink.poll(now, target.is_some(), &mut self.packet);
+        self.clocks.asked(!matches!(frame, Frame::None), media.downlink.timeout());
+        let to = match frame {
             Frame::None => return None,
-            Frame::Skipped => {}
+            Frame::Skipped => None,
             Frame::Packet(played) => {
                 media.note_sent(now);
                 let ready = media.rtp.protect(&mut self.packet);
                 self.played(now, played);
-                self.advance(now);
-                return target.filter(|_| ready);
+                target.filter(|_| ready)
             }
-        }
-        self.advance(now);
-        None
+        };
+        self.frame_passed(now);
+        to
     }
 
     /// The same of the second leg.
@@ -49,10 +50,12 @@ impl Call {
 
     /// An RTCP packet of either stream, if one is due.
     pub(super) fn send_reports(&mut self, now: Instant) -> Option<Output> {
-        if let Some(media) = &mut self.media
-            && let Some((port, to)) = media.report(now, &mut self.packet)
-        {
-            return Some(own_report(port, to));
+        if let Some(media) = &mut self.media {
+            let report = media.report(now, &mut self.packet);
+            self.clocks.reported(media.rtp.report_timeout());
+            if let Some((port, to)) = report {
+                return Some(own_report(port, to));
+            }
         }
         let (port, to) = self.leg.as_mut()?.media.as_mut()?.report(now, &mut self.packet)?;
         Some(leg_report(port, to))

@@ -117,6 +117,10 @@ impl Uplink {
         }
     }
 
+    pub fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     /// Keys that were heard since.
     pub fn take_keys(&mut self) -> std::vec::Drain<'_, char> {
         self.keys.drain(..)

@@ -91,6 +91,11 @@ impl Outbox {
         self.queue.push_back(SessionOutput::Disconnect);
     }
 
+    /// Nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.dropped_audio == 0
+    }
+
     pub fn pop(&mut self) -> Option<SessionOutput> {
         let next = self.queue.pop_front();
         if next.is_none() && self.dropped_audio > 0 {

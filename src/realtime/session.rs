@@ -9,7 +9,7 @@ use super::dialect::{Command, same_format};
 use super::engine::ResponseEngine;
 use super::outbox::{Outbox, Sent};
 use super::wire::{self, ErrorInfo, Format, Kind, ServerEvent, SessionInfo};
-use super::{AgentEvent, AgentSpec, AudioFormat, CommandId, DialectKind, Endpoint, Intent, Usage};
+use super::{AgentEvent, AgentSpec, AudioFormat, CommandId, DialectKind, Endpoint, Intent, SegmentId, Usage};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -141,10 +141,37 @@ impl Session {
 
     /// Caller audio in the session's format; one `append` event each call. Dropped before Ready.
     pub fn audio(&mut self, audio: &[u8]) {
-        if self.state == State::Ready && !audio.is_empty() {
-            let text = std::mem::take(&mut self.out.buffers.text);
-            self.out.send_audio(append_event(audio, text));
+        if let Some(text) = self.append(audio) {
+            self.out.send_audio(text);
         }
+    }
+
+    /// As [`Session::audio`], but a text that nothing waits before is given back: it may go at once.
+    pub fn append(&mut self, audio: &[u8]) -> Option<String> {
+        if self.state != State::Ready || audio.is_empty() {
+            return None;
+        }
+        let text = append_event(audio, self.out.buffers.take_text());
+        if self.out.is_empty() {
+            return Some(text);
+        }
+        self.out.send_audio(text);
+        None
+    }
+
+    /// The audio in a text that is nothing but the next piece of a segment which sounds already, as nearly every text is; its segment.
+    /// `None`: nothing was done, and the text is for [`Session::handle_text`].
+    pub fn take_audio(&mut self, now: Instant, text: &str) -> Option<(SegmentId, Vec<u8>)> {
+        if self.state != State::Ready || !self.out.is_empty() {
+            return None;
+        }
+        let delta = wire::audio_delta(text)?;
+        self.engine.next_audio(now, &delta, &mut self.out.buffers)
+    }
+
+    /// Outputs wait.
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty()
     }
 
     /// Buffers to use from now on; those of before come back.

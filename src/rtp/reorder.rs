@@ -36,6 +36,17 @@ pub(super) struct Stored {
     pub arrived: Option<Instant>,
 }
 
+impl Stored {
+    fn set(&mut self, now: Instant, packet: &Packet<'_>) {
+        self.payload_type = packet.payload_type;
+        self.marker = packet.marker;
+        self.timestamp = packet.timestamp;
+        self.arrived = Some(now);
+        self.payload.clear();
+        self.payload.extend_from_slice(packet.payload);
+    }
+}
+
 /// What [`Reorder::push`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pushed {
@@ -81,8 +92,10 @@ pub(super) enum Taken {
     Restarted,
 }
 
+/// In this order in memory: what a packet in order touches comes first, the ring only where packets wait.
+#[repr(C)]
 pub(super) struct Reorder {
-    ring: [Option<Stored>; WINDOW],
+    /// In the ring.
     waiting: usize,
     /// Sequence number that is due. `None` before the first packet.
     next: Option<u16>,
@@ -90,43 +103,49 @@ pub(super) struct Reorder {
     highest: u16,
     /// Timestamp of the last packet given out.
     last_timestamp: u32,
+    /// `current` came in order while nothing waited, and is to be given out next: it never was in the ring.
+    at_once: bool,
+    /// Next sequence number of a possible restart, and how many in order.
+    restart: Option<(u16, u32)>,
+    /// When the last packet was stored.
+    stored_at: Option<Instant>,
     /// Bit `n`: the packet `n + 1` before `next` was received.
     history: u128,
+    /// The packet given out last (or [`Self::at_once`]), and buffers to use again.
+    current: Stored,
+    spare: Vec<Stored>,
     /// The last holes that were declared lost, to tell how late their packets come.
     holes: [Option<Hole>; HOLES],
     next_hole: usize,
-    /// When the last packet was stored.
-    stored_at: Option<Instant>,
-    /// Next sequence number of a possible restart, and how many in order.
-    restart: Option<(u16, u32)>,
-    /// The packet given out last, and buffers to use again.
-    current: Stored,
-    spare: Vec<Stored>,
+    ring: [Option<Stored>; WINDOW],
 }
 
 impl Reorder {
     pub fn new() -> Reorder {
         Reorder {
-            ring: [const { None }; WINDOW],
             waiting: 0,
             next: None,
             highest: 0,
             last_timestamp: 0,
-            history: 0,
-            holes: [None; HOLES],
-            next_hole: 0,
-            stored_at: None,
+            at_once: false,
             restart: None,
+            stored_at: None,
+            history: 0,
             current: Stored::default(),
             spare: Vec::with_capacity(WINDOW),
+            holes: [None; HOLES],
+            next_hole: 0,
+            ring: [const { None }; WINDOW],
         }
     }
 
     /// Forgets the stream; the next packet begins a new one. Returns how many packets were still waiting.
     pub fn restart(&mut self) -> usize {
-        let dropped = self.waiting;
-        for slot in &mut self.ring {
-            self.spare.extend(slot.take());
+        let dropped = self.waiting + usize::from(std::mem::take(&mut self.at_once));
+        if self.waiting > 0 {
+            for slot in &mut self.ring {
+                self.spare.extend(slot.take());
+            }
         }
         self.waiting = 0;
         self.next = None;
@@ -138,6 +157,7 @@ impl Reorder {
 
     /// Takes a packet.
     pub fn push(&mut self, now: Instant, packet: &Packet<'_>) -> Pushed {
+        self.line_up();
         let sequence = packet.sequence;
         let next = *self.next.get_or_insert_with(|| {
             (self.highest, self.last_timestamp) = (sequence.wrapping_sub(1), packet.timestamp);
@@ -145,6 +165,10 @@ impl Reorder {
         });
         let ahead = sequence.wrapping_sub(next);
         let behind = next.wrapping_sub(sequence);
+        if ahead == 0 && self.waiting == 0 {
+            self.restart = None;
+            return self.pass(now, packet).into();
+        }
         if usize::from(ahead) < WINDOW {
             if self.slot(sequence).is_some() {
                 return Taken::Duplicate.into();
@@ -224,6 +248,10 @@ impl Reorder {
     /// Returns how many packets were declared lost right before it.
     pub fn pop(&mut self, now: Instant, wait: Duration) -> Option<u16> {
         let next = self.next?;
+        if std::mem::take(&mut self.at_once) {
+            self.gave_out(next, 0);
+            return Some(0);
+        }
         if self.waiting == 0 {
             return None;
         }
@@ -241,12 +269,17 @@ impl Reorder {
         let sequence = next.wrapping_add(lost);
         let stored = self.slot(sequence).take()?;
         self.waiting -= 1;
-        self.next = Some(sequence.wrapping_add(1));
-        self.history = self.history.checked_shl(u32::from(lost) + 1).unwrap_or(0) | 1;
-        self.last_timestamp = stored.timestamp;
         let before = std::mem::replace(&mut self.current, stored);
         self.spare.push(before);
+        self.gave_out(sequence, lost);
         Some(lost)
+    }
+
+    /// [`Self::current`] is what has this sequence number, after so many that were lost.
+    fn gave_out(&mut self, sequence: u16, lost: u16) {
+        self.next = Some(sequence.wrapping_add(1));
+        self.history = self.history.checked_shl(u32::from(lost) + 1).unwrap_or(0) | 1;
+        self.last_timestamp = self.current.timestamp;
     }
 
     /// The packet given out last; its buffer is used again after the next [`Self::pop`].
@@ -256,6 +289,9 @@ impl Reorder {
 
     /// When the wait for the hole ends.
     pub fn timeout(&self, wait: Duration) -> Option<Instant> {
+        if self.at_once {
+            return self.current.arrived.map(|arrived| arrived + wait);
+        }
         if self.waiting == 0 {
             return None;
         }
@@ -271,13 +307,8 @@ impl Reorder {
 
     fn store(&mut self, now: Instant, packet: &Packet<'_>, ahead: u16) -> Taken {
         let mut stored = self.spare.pop().unwrap_or_default();
-        stored.payload_type = packet.payload_type;
-        stored.marker = packet.marker;
-        stored.timestamp = packet.timestamp;
-        stored.arrived = Some(now);
+        stored.set(now, packet);
         self.stored_at = Some(now);
-        stored.payload.clear();
-        stored.payload.extend_from_slice(packet.payload);
         *self.slot(packet.sequence) = Some(stored);
         self.waiting += 1;
         let newest = (packet.sequence.wrapping_sub(self.highest) as i16) > 0;
@@ -289,6 +320,26 @@ impl Reorder {
             (true, 0) => Taken::InOrder,
             (true, _) => Taken::Ahead,
         }
+    }
+
+    /// A packet that is due, with none waiting: it goes to its place at once.
+    fn pass(&mut self, now: Instant, packet: &Packet<'_>) -> Taken {
+        self.current.set(now, packet);
+        (self.at_once, self.stored_at) = (true, Some(now));
+        let newest = (packet.sequence.wrapping_sub(self.highest) as i16) > 0;
+        if newest {
+            self.highest = packet.sequence;
+        }
+        if newest { Taken::InOrder } else { Taken::Reordered }
+    }
+
+    /// Another packet comes before the one that was to pass at once was given out: they wait together.
+    fn line_up(&mut self) {
+        let (true, Some(next)) = (std::mem::take(&mut self.at_once), self.next) else { return };
+        let spare = self.spare.pop().unwrap_or_default();
+        let due = std::mem::replace(&mut self.current, spare);
+        *self.slot(next) = Some(due);
+        self.waiting += 1;
     }
 
     fn slot(&mut self, sequence: u16) -> &mut Option<Stored> {

@@ -52,21 +52,22 @@ pub struct Refused {
     pub unasked_mux: u64,
 }
 
-/// The machine.
+/// The machine. In this order in memory: what each packet touches comes first.
+#[repr(C)]
 pub struct RtpSession {
-    pub receiver: Receiver,
     protection: Protection,
-    policy: SourcePolicy,
-    sdp_remote: Option<SocketAddr>,
     rtcp_mux: bool,
-    rtcp_remote: Option<SocketAddr>,
-    /// The port that reports of the stream we play come from.
-    rtcp_source: Option<SocketAddr>,
-    reports: Reports,
-    refused: Refused,
+    policy: SourcePolicy,
     /// Of the stream we send: SSRC and first sequence number; and its clock, as the last report had it.
     sent: Option<(u32, u16)>,
     clock_per_ms: u32,
+    pub receiver: Receiver,
+    sdp_remote: Option<SocketAddr>,
+    rtcp_remote: Option<SocketAddr>,
+    /// The port that reports of the stream we play come from.
+    rtcp_source: Option<SocketAddr>,
+    refused: Refused,
+    reports: Reports,
 }
 
 impl RtpSession {
@@ -196,6 +197,9 @@ impl RtpSession {
         next: Option<Instant>,
         out: &mut Vec<u8>,
     ) -> Option<(Port, SocketAddr)> {
+        if self.reports.timeout().is_none_or(|due| now < due) {
+            return None;
+        }
         self.clock_per_ms = sender.clock_per_ms();
         let sent = sent(now, sender, next);
         if !self.reports.poll(now, sent, self.receiver.reception(), out) {
@@ -244,7 +248,12 @@ impl RtpSession {
 
     /// When the receiver's wait or the next report is due.
     pub fn timeout(&self) -> Option<Instant> {
-        [self.receiver.timeout(), self.reports.timeout()].into_iter().flatten().min()
+        [self.receiver.timeout(), self.report_timeout()].into_iter().flatten().min()
+    }
+
+    /// When the next report is due.
+    pub fn report_timeout(&self) -> Option<Instant> {
+        self.reports.timeout()
     }
 }
 

@@ -38,15 +38,19 @@ struct Candidate {
     seen: Instant,
 }
 
+/// In this order in memory: what each packet touches comes first.
+#[repr(C)]
 pub(super) struct Source {
+    /// The source we play, as it was on the wire, and its last packet.
+    active: Option<(SocketAddr, Instant)>,
+    /// Counts whatever may have changed [`Self::target`].
+    generation: u32,
     policy: SourcePolicy,
     /// The last one that could be reached.
     sdp: Option<SocketAddr>,
     /// The present SDP has no address to send to.
     held: bool,
     allowed: Vec<Network>,
-    /// The source we play, as it was on the wire, and its last packet.
-    active: Option<(SocketAddr, Instant)>,
     /// The source that was active first since the SDP address was set.
     first: Option<SocketAddr>,
     candidates: [Option<Candidate>; CANDIDATES],
@@ -65,11 +69,12 @@ fn reachable(addr: SocketAddr) -> bool {
 impl Source {
     pub fn new(params: &ReceiverParams) -> Source {
         let mut source = Source {
+            active: None,
+            generation: 0,
             policy: params.policy,
             sdp: None,
             held: true,
             allowed: Vec::new(),
-            active: None,
             first: None,
             candidates: [None; CANDIDATES],
             changes: 0,
@@ -88,6 +93,7 @@ impl Source {
             self.first = None;
             self.candidates = [None; CANDIDATES];
         }
+        self.generation = self.generation.wrapping_add(1);
         self.policy = params.policy;
         self.sdp = sdp.or(self.sdp);
         self.held = sdp.is_none();
@@ -109,6 +115,11 @@ impl Source {
         self.active.map(|(addr, _)| addr)
     }
 
+    /// Another number than before: [`Self::target`] may be another one, too.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
     /// How often the source moved.
     pub fn changes(&self) -> u32 {
         self.changes
@@ -117,7 +128,7 @@ impl Source {
     /// Judges one well-formed packet of a negotiated payload type.
     pub fn check(&mut self, now: Instant, from: SocketAddr, ssrc: u32, sequence: u16) -> Verdict {
         if let Some((active, last)) = &mut self.active
-            && same(*active, from)
+            && (*active == from || same(*active, from))
         {
             *last = now;
             return Verdict::Play;
@@ -169,6 +180,7 @@ impl Source {
 
     fn activate(&mut self, now: Instant, from: SocketAddr) -> Verdict {
         let before = self.target().or(self.sdp);
+        self.generation = self.generation.wrapping_add(1);
         let had = self.active.replace((from, now)).is_some();
         self.first.get_or_insert(from);
         self.candidates = [None; CANDIDATES];

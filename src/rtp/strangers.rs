@@ -15,22 +15,32 @@ pub struct Stranger {
 
 /// See the module's map.
 #[derive(Clone, Debug, Default)]
-pub struct Strangers([Option<Stranger>; MOST]);
+pub struct Strangers {
+    /// How many there are in the list.
+    count: usize,
+    list: [Option<Stranger>; MOST],
+}
 
 impl Strangers {
     /// A packet from `addr` was refused. `true`: the first one from there that is remembered.
     pub(super) fn saw(&mut self, addr: SocketAddr, is_rtcp: bool) -> bool {
         let known = |slot: &&mut Option<Stranger>| slot.is_none_or(|stranger| stranger.addr == addr);
-        let Some(slot) = self.0.iter_mut().find(known) else { return false };
+        let Some(slot) = self.list.iter_mut().find(known) else { return false };
         let new = slot.is_none();
         let stranger = slot.get_or_insert(Stranger { addr, rtp: 0, rtcp: 0 });
         let count = if is_rtcp { &mut stranger.rtcp } else { &mut stranger.rtp };
         *count = count.saturating_add(1);
+        self.count += usize::from(new);
         new
     }
 
+    /// How many are remembered.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Stranger> {
-        self.0.iter().flatten()
+        self.list.iter().flatten()
     }
 
     /// The one with most RTP packets.

@@ -4,10 +4,11 @@ use super::segments::{Delta, PartId};
 use super::slot::{Pending, Running, Wish};
 use super::tools::{NotProposed, Proposed};
 use super::{MAX_RESPONSE_MS, ResponseEngine, usage};
+use crate::realtime::buffers::{Buffers, Used};
 use crate::realtime::fault::{SessionFault, describe};
 use crate::realtime::outbox::Outbox;
-use crate::realtime::wire::{ConversationId, ItemInfo, Kind, ResponseInfo, ServerEvent};
-use crate::realtime::{AgentEvent, SegmentOutcome};
+use crate::realtime::wire::{AudioDelta, ConversationId, ItemInfo, Kind, ResponseInfo, ServerEvent};
+use crate::realtime::{AgentEvent, SegmentId, SegmentOutcome};
 use std::time::Instant;
 
 impl ResponseEngine {
@@ -96,7 +97,7 @@ impl ResponseEngine {
             return;
         }
         let Some(running) = self.sequencer.running() else { return };
-        let buffer = std::mem::take(&mut out.buffers.audio);
+        let buffer = out.buffers.take_audio();
         match self.segments.audio(running_part(running, event), running.turn, &event.delta, buffer) {
             Delta::Late => out.warn("late_audio", &event.item_id),
             Delta::NotBase64 => out.warn("bad_base64", &event.item_id),
@@ -121,6 +122,31 @@ impl ResponseEngine {
                 }
             }
         }
+    }
+
+    /// The audio of a delta, if that is all it brings: its response and its segment are known, and nothing waits for a place. `None`: nothing was
+    /// done, and the delta is one for [`Self::on_event`].
+    pub(in crate::realtime) fn next_audio(
+        &mut self,
+        now: Instant,
+        delta: &AudioDelta<'_>,
+        buffers: &mut Buffers,
+    ) -> Option<(SegmentId, Vec<u8>)> {
+        let running = self.sequencer.speaking(delta.response_id)?;
+        // The text is longer than what it stands for: what is within the bound as text is so as audio.
+        if (running.audio_bytes + delta.delta.len() as u64) / self.bytes_per_ms > MAX_RESPONSE_MS {
+            return None;
+        }
+        let part = PartId { response: &running.id, item: delta.item_id, content_index: delta.content_index };
+        let mut audio = buffers.take_audio();
+        let Some(segment) = self.segments.next_piece(part, delta.delta, &mut audio) else {
+            buffers.put(Used::Audio(audio));
+            return None;
+        };
+        running.spoke = true;
+        running.audio_bytes += audio.len() as u64;
+        self.sequencer.touch(now);
+        Some((segment, audio))
     }
 
     fn on_transcript(&mut self, now: Instant, event: &ServerEvent<'_>, text: &str, out: &mut Outbox) {

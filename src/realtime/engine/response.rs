@@ -142,6 +142,18 @@ impl Sequencer {
             || matches!(&self.slot, Slot::Cancelling(r) if r.id == id || id.is_empty())
     }
 
+    /// The running response, when a delta that names `id` is the next one of it and no wish waits. Neither over nor out of band: it runs.
+    pub fn speaking(&mut self, id: &str) -> Option<&mut Running> {
+        match &mut self.slot {
+            Slot::Active(running)
+                if running.announced && self.pending.is_none() && (id.is_empty() || running.id == id) =>
+            {
+                Some(running)
+            }
+            _ => None,
+        }
+    }
+
     /// Its `response.done` was seen, or it was given up.
     pub fn is_over(&self, id: &str) -> bool {
         self.finished.contains(id)

@@ -41,6 +41,20 @@ pub(super) struct Segment {
     text_told: bool,
 }
 
+impl Segment {
+    /// Decodes a piece into `audio` (cleared first); half a sample at its end is kept for the next one. `None`: not base64.
+    fn decode(&mut self, pcm: bool, delta: &str, audio: &mut Vec<u8>) -> Option<()> {
+        // The decoder reserves exactly what it needs; the half sample is one byte more.
+        audio.clear();
+        audio.reserve(delta.len() / 4 * 3 + 4);
+        audio.extend(self.half);
+        base64::decode_append(delta, audio)?;
+        self.half = if pcm && audio.len() % 2 == 1 { audio.pop() } else { None };
+        self.bytes += audio.len() as u64;
+        Some(())
+    }
+}
+
 /// What an audio delta gave.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Delta {
@@ -74,20 +88,23 @@ impl Segments {
         if !segment.open {
             return Delta::Late;
         }
-        // The decoder reserves exactly what it needs; the half sample is one byte more.
-        audio.clear();
-        audio.reserve(delta.len() / 4 * 3 + 4);
-        audio.extend(segment.half);
-        if base64::decode_append(delta, &mut audio).is_none() {
+        if segment.decode(pcm, delta, &mut audio).is_none() {
             return Delta::NotBase64;
         }
-        segment.half = if pcm && audio.len() % 2 == 1 { audio.pop() } else { None };
         if audio.is_empty() {
             return Delta::Nothing;
         }
-        segment.bytes += audio.len() as u64;
         let started = !std::mem::replace(&mut segment.started, true);
         Delta::Audio { segment: segment.id, started, audio }
+    }
+
+    /// As [`Self::audio`], of a segment that sounds already; into `audio`. `None`: it does not, or that is not base64; nothing was done.
+    pub fn next_piece(&mut self, part: PartId<'_>, delta: &str, audio: &mut Vec<u8>) -> Option<SegmentId> {
+        let pcm = self.format == AudioFormat::Pcm24k;
+        let index = self.position(part)?;
+        let segment = self.list.get_mut(index).filter(|segment| segment.open && segment.started)?;
+        segment.decode(pcm, delta, audio)?;
+        Some(segment.id)
     }
 
     /// The part's segment, made if it is new.

@@ -4,10 +4,12 @@
 //! wrongly typed ones read as empty, so that no provider's quirk ends a call; only text that is no JSON object is an
 //! error. `Cow` fields (never `Option<Cow>`, which serde always copies) keep a delta where it is until it is decoded.
 
+mod delta;
 mod kind;
 mod lenient;
 mod parts;
 
+pub use delta::{AudioDelta, audio_delta};
 pub use kind::Kind;
 pub use parts::{
     ConversationId, ErrorInfo, Format, InputTokens, ItemInfo, OutputTokens, PartInfo, ResponseInfo, SessionInfo,
