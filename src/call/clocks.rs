@@ -98,15 +98,7 @@ impl Call {
             return false;
         }
         match *input {
-            // Packets and reports leave in `poll_output`.
-            Input::Timeout => {
-                if passed(self.clocks.receive, now) {
-                    self.receive(now);
-                }
-                if passed(self.clocks.filler, now) {
-                    self.filler_clock(now);
-                }
-            }
+            Input::Timeout => {}
             Input::Rtp { from, datagram } => {
                 self.datagram(now, from, datagram);
                 self.receive(now);
@@ -117,6 +109,13 @@ impl Call {
                 }
             }
             _ => return false,
+        }
+        // Packets and reports leave in `poll_output`.
+        if passed(self.clocks.receive, now) {
+            self.receive(now);
+        }
+        if passed(self.clocks.filler, now) {
+            self.filler_clock(now);
         }
         if self.clocks.stirred > 0 {
             self.advance(now);

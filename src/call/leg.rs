@@ -211,7 +211,7 @@ impl Call {
     }
 
     /// Takes the leg out: its last report is left to send, its record is written.
-    fn leg_gone(&mut self, now: Instant) -> Option<Leg> {
+    fn leg_gone(&mut self, now: Instant) -> Option<Box<Leg>> {
         let mut leg = self.leg.take()?;
         self.leg_goodbye = leg.media.as_mut().and_then(|media| media.goodbye(now));
         if let (Some(media), Some(answered), Some(record)) = (&leg.media, leg.answered, &mut self.record) {

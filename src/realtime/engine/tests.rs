@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 mod barge_in;
 mod life;
+mod pieces;
 mod slot;
 mod speech;
 mod tools;
@@ -91,7 +92,12 @@ impl Bench {
     }
 
     fn server(&mut self, event: Value) {
-        self.session.handle_text(self.now, &event.to_string());
+        // As a call does it.
+        let text = event.to_string();
+        match self.session.take_audio(self.now, &text) {
+            Some((segment, audio)) => self.events.push(AgentEvent::Audio { segment, audio }),
+            None => self.session.handle_text(self.now, &text),
+        }
         self.drain();
     }
 
