@@ -31,8 +31,7 @@ pub(super) fn shake(
         let mut read = false;
         match state {
             Err(error) => {
-                incoming.drain(..discard);
-                refuse(connection, incoming, outgoing, stream);
+                refuse(connection, outgoing, stream);
                 return Err(error.to_string());
             }
             Ok(ConnectionState::EncodeTlsData(record)) => encode(record, &mut outgoing)?,
@@ -94,20 +93,13 @@ fn receive(stream: &mut impl Read, incoming: &mut Vec<u8>) -> Result<(), String>
     }
 }
 
-/// Tells the peer what is wrong, if it can still be told.
-fn refuse(
-    mut connection: UnbufferedClientConnection,
-    mut incoming: Vec<u8>,
-    mut outgoing: Vec<u8>,
-    stream: &mut impl Write,
-) {
-    loop {
-        let UnbufferedStatus { discard, state } = connection.process_tls_records(&mut incoming);
-        let Ok(ConnectionState::EncodeTlsData(record)) = state else { break };
+/// Tells the peer what is wrong, if it can still be told. Nothing more is read for that.
+fn refuse(mut connection: UnbufferedClientConnection, mut outgoing: Vec<u8>, stream: &mut impl Write) {
+    while connection.wants_write() {
+        let Ok(ConnectionState::EncodeTlsData(record)) = connection.process_tls_records(&mut []).state else { break };
         if encode(record, &mut outgoing).is_err() {
             break;
         }
-        incoming.drain(..discard);
     }
     // It may be gone.
     let _ = stream.write_all(&outgoing);

@@ -110,3 +110,125 @@ fn a_bad_ca_file_is_named() {
     assert!(TlsConfig::new(Some(&path)).unwrap_err().contains("no certificate"));
     assert!(TlsConfig::new(None).is_ok());
 }
+
+/// A stream that gives these bytes, over and over if it is endless, at most `piece` at once, and takes everything.
+struct Script<'a> {
+    bytes: &'a [u8],
+    given: usize,
+    endless: bool,
+    piece: usize,
+}
+
+impl Read for Script<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.given == self.bytes.len() && self.endless {
+            self.given = 0;
+        }
+        let n = buffer.len().min(self.bytes.len() - self.given).min(self.piece);
+        buffer[..n].copy_from_slice(&self.bytes[self.given..self.given + n]);
+        self.given += n;
+        Ok(n)
+    }
+}
+
+impl Write for Script<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A peer whose records come in single octets.
+struct Dripping(peer::Peer);
+
+impl Read for Dripping {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(&mut buffer[..1])
+    }
+}
+
+impl Write for Dripping {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A service with every cipher takes AES-128-GCM; one with others gets what it has, however its records come.
+#[test]
+fn any_cipher_will_do_and_the_cheapest_goes_first() {
+    let mut all = peer::Peer::new(peer::serving(&peer::SUITES));
+    peer::trusting().session("localhost", &mut all).unwrap();
+    assert_eq!(all.server.negotiated_cipher_suite(), Some(peer::TLS13));
+    for suite in peer::SUITES {
+        let mut dripping = Dripping(peer::Peer::new(peer::serving(&[suite])));
+        peer::trusting().session("localhost", &mut dripping).unwrap();
+        assert_eq!(dripping.0.server.negotiated_cipher_suite(), Some(suite));
+    }
+}
+
+/// A26: whose certificate we do not take is told so before we go.
+#[test]
+fn a_refused_service_is_told_why() {
+    for suite in [peer::TLS13, peer::TLS12] {
+        let mut refused = peer::Peer::new(peer::serving(&[suite]));
+        let why = TlsConfig::new(None).unwrap().session("localhost", &mut refused).map(|_| ()).unwrap_err();
+        assert!(why.contains("certificate"), "{why}");
+        assert!(matches!(refused.broken, Some(rustls::Error::AlertReceived(_))), "{suite:?}: {:?}", refused.broken);
+    }
+}
+
+/// A26: what is no handshake, breaks off, or never ends is an error with the name of the service, and takes no more than some memory.
+#[test]
+fn what_is_no_handshake_is_refused() {
+    // The beginning of a certificate of 16 MiB, and of one record after another with a piece of it.
+    let endless = [&[22, 3, 3, 0x40, 0, 11, 255, 255, 255][..], &[0; 16_380]].concat();
+    let scripts: [(&[u8], bool); 5] = [
+        (b"", false),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", false),
+        (&[22, 3, 3, 0, 4, 2, 0, 0, 9], false),
+        (&[21, 3, 3, 0, 2, 2, 40], false),
+        (&endless, true),
+    ];
+    for (bytes, endless) in scripts {
+        for piece in [1, usize::MAX] {
+            let mut script = Script { bytes, given: 0, endless, piece };
+            let why = peer::trusting().session("localhost", &mut script).map(|_| ()).unwrap_err();
+            assert!(why.starts_with("localhost: ") && why.len() > 20, "{why}");
+        }
+    }
+}
+
+proptest::proptest! {
+    /// Whatever is changed in the server's side of a handshake: an error, or the handshake was not touched; never a panic.
+    #[test]
+    fn a_changed_handshake_is_no_panic(at in 0usize..1_200, bit in 0u8..8, tls13 in proptest::prelude::any::<bool>()) {
+        struct Changing { peer: peer::Peer, at: usize, bit: u8 }
+        impl Read for Changing {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                let n = self.peer.read(buffer)?;
+                if let Some(octet) = buffer[..n].get_mut(self.at) {
+                    *octet ^= 1 << self.bit;
+                }
+                self.at = if self.at < n { usize::MAX } else { self.at - n };
+                Ok(n)
+            }
+        }
+        impl Write for Changing {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.peer.write(bytes)
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let suite = if tls13 { peer::TLS13 } else { peer::TLS12 };
+        let mut changing = Changing { peer: peer::Peer::new(peer::serving(&[suite])), at, bit };
+        let shaken = peer::trusting().session("localhost", &mut changing);
+        proptest::prop_assert!(shaken.is_err() || changing.peer.broken.is_none());
+    }
+}
