@@ -287,12 +287,12 @@ impl Signalling {
     }
 
     fn call_ended(&mut self, session: SessionId, record: CallRecord) {
-        if let Some(route) = self.routes.get_mut(&session) {
-            if std::mem::take(&mut route.call_runs) {
-                self.admission.ended(route.origin.trunk, route.origin.caller_key.as_deref());
-                self.parts.notes.call_gone();
-                self.parts.calls.send_replace(self.admission.calls());
-            }
+        if let Some(route) = self.routes.get_mut(&session)
+            && std::mem::take(&mut route.call_runs)
+        {
+            self.admission.ended(route.origin.trunk, route.origin.caller_key.as_deref());
+            self.parts.notes.call_gone();
+            self.parts.calls.send_replace(self.admission.calls());
         }
         if let Some(provider) = &record.cdr.provider {
             match &record.end.cause {
