@@ -6,6 +6,7 @@
 //! of it is touched.
 
 use super::pcm::Rate;
+use super::scratch;
 use super::splice::{self, Seam};
 use std::collections::VecDeque;
 
@@ -34,7 +35,6 @@ pub struct Standing {
     live: u32,
     excess: usize,
     rest: usize,
-    piece: Vec<i16>,
 }
 
 impl Standing {
@@ -50,7 +50,6 @@ impl Standing {
             live: 0,
             excess: 0,
             rest: 0,
-            piece: Vec::with_capacity(rate.samples(PIECE_MS)),
         }
     }
 
@@ -87,18 +86,18 @@ impl Standing {
         if self.excess == 0 || queue.len() < length {
             return 0;
         }
-        self.piece.clear();
-        self.piece.extend(queue.range(..length));
-        let quiet = splice::is_quiet(&self.piece);
+        let mut piece = scratch::lend();
+        piece.extend(queue.range(..length));
+        let quiet = splice::is_quiet(&piece);
         if !quiet && self.rest > 0 {
             return 0;
         }
         let most = self.excess.min(self.rate.samples(MOST_MS));
         let seam = if quiet { Seam::Quiet } else { Seam::Unheard };
-        let taken = splice::shorten(self.rate, &mut self.piece, most, seam);
+        let taken = splice::shorten(self.rate, &mut piece, most, seam);
         if taken > 0 {
             queue.drain(..taken);
-            queue.iter_mut().zip(&self.piece).for_each(|(to, from)| *to = *from);
+            queue.iter_mut().zip(piece.iter()).for_each(|(to, from)| *to = *from);
             self.excess -= taken;
             self.rest = if quiet { 0 } else { self.rate.samples(REST_MS) };
         }

@@ -15,7 +15,7 @@ use crate::audio::line::ToLine;
 use crate::audio::pcm::{Rate, TELEPHONE_HZ};
 use crate::audio::playout::{Heard, Played, Playout};
 use crate::audio::resample;
-use crate::audio::scratch;
+use crate::audio::scratch::{self, Lent};
 use crate::codec::Codec;
 use crate::realtime::AudioFormat;
 use crate::rtp::sender::Sender;
@@ -61,8 +61,8 @@ pub(super) struct Downlink {
     /// Frames come from the other leg.
     relay: Option<Box<Relay>>,
     last_speech: Option<Instant>,
-    /// Samples of the last packet.
-    frame: Vec<i16>,
+    /// Samples of the last packet, until they are taken.
+    frame: Option<Lent<i16>>,
 }
 
 impl Downlink {
@@ -85,7 +85,7 @@ impl Downlink {
             keys: DtmfTones::default(),
             relay: None,
             last_speech: None,
-            frame: Vec::new(),
+            frame: None,
         };
         downlink.set_media(media);
         downlink
@@ -171,8 +171,8 @@ impl Downlink {
         self.sender.is_sending_digits() || self.keys.is_sending()
     }
     /// The samples of the packet that was just written, before they were encoded; none of an event.
-    pub fn sent(&self) -> (Rate, &[i16]) {
-        (self.encoder.rate(), &self.frame)
+    pub fn take_sent(&mut self) -> (Rate, Lent<i16>) {
+        (self.encoder.rate(), self.frame.take().unwrap_or_else(scratch::lend))
     }
     /// Soft tone in place of silence, or none.
     pub fn set_tone(&mut self, on: bool) {
@@ -242,7 +242,7 @@ impl Downlink {
     pub fn poll(&mut self, now: Instant, has_target: bool, out: &mut Vec<u8>) -> Frame {
         if self.repeats_due {
             if has_target && self.sender.extra(out) {
-                self.frame.clear();
+                self.frame = None;
                 return Frame::Packet(Played::default());
             }
             self.repeats_due = false;
@@ -263,26 +263,28 @@ impl Downlink {
     }
 
     fn packet(&mut self, now: Instant, out: &mut Vec<u8>) -> Played {
-        self.frame.resize(self.encoder.rate().samples(self.ptime_ms as usize), 0);
+        let mut frame = self.frame.take().unwrap_or_else(scratch::lend);
+        frame.clear();
+        frame.resize(self.encoder.rate().samples(self.ptime_ms as usize), 0);
         if let Some(relay) = &mut self.relay {
-            relay.fill(&mut self.frame);
-            self.repeats_due = !self.write(out);
+            relay.fill(&mut frame);
+            self.repeats_due = !self.write(frame, out);
             return Played::default();
         }
-        if self.keys.fill(self.encoder.rate(), &mut self.frame) {
+        if self.keys.fill(self.encoder.rate(), &mut frame) {
             // What the agent says waits.
-            self.repeats_due = !self.write(out);
+            self.repeats_due = !self.write(frame, out);
             return Played::default();
         }
-        let played = self.playout.next_frame(&mut self.frame);
+        let played = self.playout.next_frame(&mut frame);
         match &mut self.tone {
-            Some(tone) if played.samples == 0 => tone.fill(&mut self.frame),
-            _ => self.level.apply(self.encoder.rate(), &mut self.frame, played.samples),
+            Some(tone) if played.samples == 0 => tone.fill(&mut frame),
+            _ => self.level.apply(self.encoder.rate(), &mut frame, played.samples),
         }
-        if !self.write(out) {
+        if !self.write(frame, out) {
             self.playout.unsend();
             self.repeats_due = true;
-            self.frame.clear();
+            self.frame = None;
             return Played::default();
         }
         if played.samples > 0 {
@@ -292,9 +294,10 @@ impl Downlink {
     }
 
     /// The packet of `frame`; `false`: an event took its place.
-    fn write(&mut self, out: &mut Vec<u8>) -> bool {
+    fn write(&mut self, frame: Lent<i16>, out: &mut Vec<u8>) -> bool {
         let mut payload = scratch::lend();
-        self.encoder.encode(&self.frame, &mut payload);
+        self.encoder.encode(&frame, &mut payload);
+        self.frame = Some(frame);
         self.sender.frame(&payload, out)
     }
 

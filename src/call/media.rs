@@ -96,8 +96,8 @@ impl Media {
 
     /// The echo guard learns what the packet just written sounds like.
     pub fn note_sent(&mut self, now: Instant) {
-        let (rate, frame) = self.downlink.sent();
-        self.uplink.sent(now, rate, frame);
+        let (rate, frame) = self.downlink.take_sent();
+        self.uplink.sent(now, rate, &frame);
     }
 
     /// Frames and reports flow from now on.
