@@ -6,10 +6,11 @@
 //! detector of the embedded Realtime server, with its default threshold. CPU is that of this thread alone.
 #![allow(clippy::disallowed_methods, reason = "a bench is its own world: it has a clock")]
 
+#[path = "../../tests/support/echo_line.rs"]
 mod line;
 
 use clap::Parser;
-use line::{Line, Random, decibels};
+use line::{LINES, Random, decibels};
 use std::time::{Duration, Instant};
 use voxtrunk::audio::front::{EchoMode, FrontEnd, FrontParams};
 use voxtrunk::audio::pcm::Rate;
@@ -22,54 +23,53 @@ struct Args {
     /// Length of each line's call.
     #[arg(long, default_value_t = 2)]
     minutes: usize,
+    /// Other hybrids, noise, pauses and order of the sentences.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Only this echo return loss, dB.
+    #[arg(long)]
+    loss: Option<f64>,
 }
 
 const FRAME: usize = 160;
-const LINES: [Line; 6] = [
-    Line { delay_ms: 10, ringing_ms: 5, jumps: false, noise_db: -70.0 },
-    Line { delay_ms: 40, ringing_ms: 20, jumps: false, noise_db: -60.0 },
-    Line { delay_ms: 60, ringing_ms: 10, jumps: false, noise_db: -100.0 },
-    Line { delay_ms: 80, ringing_ms: 10, jumps: true, noise_db: -65.0 },
-    Line { delay_ms: 150, ringing_ms: 12, jumps: true, noise_db: -50.0 },
-    Line { delay_ms: 300, ringing_ms: 20, jumps: false, noise_db: -65.0 },
-];
-
 fn main() {
-    let minutes = Args::parse().minutes.max(1);
-    let agent = conversation(minutes);
-    let (caller, onsets) = interruptions(agent.len());
+    let args = Args::parse();
+    let minutes = args.minutes.max(1);
+    let agent = conversation(minutes, args.seed);
+    let (caller, onsets) = interruptions(agent.len(), args.seed);
     println!(
         "| echo return loss | guard | false interruptions | barge-ins: caller over echo 0 / +5 / +10 dB: late (of) | CPU, ms per call-second |"
     );
     println!("|---|---|---|---|---|");
-    for loss_db in [6.0, 12.0, 18.0, 24.0, 30.0] {
+    let of_line = |n: usize| args.seed * LINES.len() as u64 + n as u64;
+    for loss_db in [6.0, 12.0, 18.0, 24.0, 30.0].into_iter().filter(|db| args.loss.is_none_or(|loss| loss == *db)) {
         for guard in [EchoMode::Off, EchoMode::Auto] {
             let (mut starts, mut cpu) = (0, 0.0);
-            for (seed, line) in LINES.iter().enumerate() {
-                let echo = line.echo(&agent, loss_db, seed as u64);
-                let (heard, seconds) = through(guard, &agent, &line.carry(&echo, &[], seed as u64));
+            for (n, line) in LINES.iter().enumerate() {
+                let echo = line.echo(&agent, loss_db, of_line(n));
+                let (heard, seconds) = through(guard, &agent, &line.carry(&echo, &[], of_line(n)));
                 starts += turns(&heard).len();
                 cpu += seconds;
             }
             let late = [0.0, 5.0, 10.0].map(|over_db| {
-                let line = &LINES[1];
-                let echo = line.echo(&agent, loss_db, 1);
-                let words: Vec<i16> =
-                    caller.iter().map(|s| (f64::from(*s) * decibels(over_db - loss_db)) as i16).collect();
-                let (heard, _) = through(guard, &agent, &line.carry(&echo, &words, 1));
-                let alone = turns(&line.carry(&vec![0.0; echo.len()], &words, 1));
-                let (found, alone) = (turns(&heard), alone);
-                let at = |starts: &[f64], onset: f64| {
-                    starts.iter().copied().find(|start| (onset..onset + 2.5).contains(start))
-                };
-                let judged: Vec<bool> = onsets
-                    .iter()
-                    .filter_map(|onset| {
-                        Some(at(&found, *onset).is_none_or(|t| t - at(&alone, *onset).unwrap_or(t) > 0.15))
-                            .filter(|_| at(&alone, *onset).is_some())
-                    })
-                    .collect();
-                format!("{} ({})", judged.iter().filter(|late| **late).count(), judged.len())
+                let loud = decibels(over_db - loss_db);
+                let words: Vec<i16> = caller.iter().map(|s| (f64::from(*s) * loud) as i16).collect();
+                let (mut late, mut all) = (0, 0);
+                for (n, line) in LINES.iter().enumerate() {
+                    let echo = line.echo(&agent, loss_db, of_line(n));
+                    let (heard, _) = through(guard, &agent, &line.carry(&echo, &words, of_line(n)));
+                    let alone = turns(&line.carry(&vec![0.0; echo.len()], &words, of_line(n)));
+                    let found = turns(&heard);
+                    let noticed = |starts: &[f64], onset: f64| {
+                        starts.iter().copied().find(|start| (onset..onset + 2.5).contains(start))
+                    };
+                    for onset in &onsets {
+                        let Some(alone) = noticed(&alone, *onset) else { continue };
+                        all += 1;
+                        late += usize::from(noticed(&found, *onset).is_none_or(|found| found - alone > 0.15));
+                    }
+                }
+                format!("{late} ({all})")
             });
             let length = (minutes * LINES.len()) as f64;
             let name = if guard == EchoMode::Auto { "auto" } else { "off" };
@@ -83,11 +83,11 @@ fn main() {
 }
 
 /// Sentences with pauses; the agent speaks two thirds of the time.
-fn conversation(minutes: usize) -> Vec<i16> {
+fn conversation(minutes: usize, seed: u64) -> Vec<i16> {
     let lines: Vec<_> = speech::agent_lines().iter().filter(|line| line.samples.len() > 10_000).collect();
-    let (mut samples, mut random) = (vec![0; 4_000], Random::new(99));
+    let (mut samples, mut random) = (vec![0; 4_000], Random::new(99 + seed));
     for n in 0.. {
-        samples.extend_from_slice(&lines[n % lines.len()].samples);
+        samples.extend_from_slice(&lines[(n + 5 * seed as usize) % lines.len()].samples);
         let pause = if n % 4 == 0 { 2.0 + 2.0 * random.share() } else { 0.15 + 0.5 * random.share() };
         samples.resize(samples.len() + (pause * 8_000.0) as usize, 0);
         if samples.len() >= minutes * 480_000 {
@@ -99,8 +99,8 @@ fn conversation(minutes: usize) -> Vec<i16> {
 }
 
 /// The caller cuts in every seven to eight seconds; when, in seconds.
-fn interruptions(length: usize) -> (Vec<i16>, Vec<f64>) {
-    let (mut samples, mut onsets, mut random) = (vec![0; length], Vec::new(), Random::new(7));
+fn interruptions(length: usize, seed: u64) -> (Vec<i16>, Vec<f64>) {
+    let (mut samples, mut onsets, mut random) = (vec![0; length], Vec::new(), Random::new(7 + seed));
     let mut at = 40_000;
     for line in speech::caller_lines().iter().cycle() {
         let Some(place) = samples.get_mut(at..at + line.samples.len()) else { break };

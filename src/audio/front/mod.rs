@@ -2,7 +2,7 @@
 //!
 //! In: the caller's samples on their way to the model, at 8 or 16 kHz, and the samples that went out on RTP with the moment they did.
 //! Out: the same frame, in place. Order: `echo` (it needs the line as it is), `high_pass`, `gain`. Nothing allocates after [`FrontEnd::new`] but the guard's
-//! own memory (about 25 KiB), once, when the agent speaks for the first time.
+//! own memory (about 30 KiB), once, when the agent speaks for the first time.
 
 pub mod echo;
 mod gain;

@@ -5,6 +5,7 @@ mod attended;
 mod barge_in;
 mod bridge;
 mod echo;
+mod echo_lines;
 mod faults;
 mod fuzz;
 mod hold;

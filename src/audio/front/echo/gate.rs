@@ -58,6 +58,10 @@ const SETTLED: u32 = 100;
 const OPEN: u32 = 3;
 /// On the filter's word alone.
 const SURE: u32 = 10;
+/// Pieces (150 ms) after a move.
+const WARY: u32 = 30;
+/// The caller is at least this share of what came (6 dB below it).
+const QUITE: f32 = 0.25;
 const MOST: u32 = 24;
 /// What is left counts from this share of the loudest echo on (17 dB below; more, while the filter is poor): low tones are taken out badly.
 const COUNTS: f32 = 0.03;
@@ -107,6 +111,8 @@ pub struct Gate {
     good: u32,
     /// Pieces of echo and nothing else in a row.
     clean: u32,
+    /// Pieces in which the filter's word does not count, for the path has just moved.
+    wary: u32,
     bad: u32,
     from: f32,
     to: f32,
@@ -143,6 +149,7 @@ impl Gate {
             came: 0.0,
             good: 0,
             clean: 0,
+            wary: 0,
             bad: 0,
             from: 1.0,
             to: 1.0,
@@ -177,6 +184,7 @@ impl Gate {
     pub fn moved(&mut self) {
         self.shut();
         (self.product, self.power, self.came, self.doubt) = (0.0, 0.0, 0.0, 0);
+        self.wary = WARY;
     }
     fn shut(&mut self) {
         (self.score, self.loud, self.hold, self.open, self.asked, self.good) = (0, 0, 0, false, 0, 0);
@@ -257,7 +265,9 @@ impl Gate {
         let right = self.product > 0.5 * self.power;
         let converged = heard.cancels && self.rest < 0.35 && self.settled >= SETTLED;
         let unexplained = heard.flat.left / self.explained(0.0);
-        let by_filter = converged && unexplained > 1.0 && right;
+        self.wary = self.wary.saturating_sub(1);
+        let by_filter =
+            converged && self.wary == 0 && unexplained > 1.0 && right && heard.flat.left > QUITE * heard.flat.near;
         let evidence = more > 1.0 || by_filter;
         if evidence {
             self.score = (self.score + if more > 4.0 { 2 } else { 1 }).min(MOST);

@@ -1,4 +1,4 @@
-//! A telephone line with an echo: a hybrid behind a delay, noise, G.711 both ways.
+//! A telephone line with an echo: a hybrid behind a delay, noise, G.711 both ways. Of examples/echo and tests/sim/call/echo_lines.
 
 use voxtrunk::audio::g711::Law;
 
@@ -12,6 +12,16 @@ pub struct Line {
     /// White noise, dBFS.
     pub noise_db: f64,
 }
+
+/// Delays of 10 to 300 ms, with jumps and without.
+pub const LINES: [Line; 6] = [
+    Line { delay_ms: 10, ringing_ms: 5, jumps: false, noise_db: -70.0 },
+    Line { delay_ms: 40, ringing_ms: 20, jumps: false, noise_db: -60.0 },
+    Line { delay_ms: 60, ringing_ms: 10, jumps: false, noise_db: -100.0 },
+    Line { delay_ms: 80, ringing_ms: 10, jumps: true, noise_db: -65.0 },
+    Line { delay_ms: 150, ringing_ms: 12, jumps: true, noise_db: -50.0 },
+    Line { delay_ms: 300, ringing_ms: 20, jumps: false, noise_db: -65.0 },
+];
 
 /// Amplitude of a level.
 pub fn decibels(db: f64) -> f64 {
