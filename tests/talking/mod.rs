@@ -1,7 +1,7 @@
 //! A call that talks, for tests and benches of what a packet costs: answered, acknowledged, its session ready.
 
 #[path = "../support/call_params.rs"]
-mod params;
+pub mod params;
 
 use params::call_params;
 use std::net::SocketAddr;

@@ -18,8 +18,6 @@ mod long;
 mod moved;
 mod network;
 mod one_way;
-#[path = "../../support/call_params.rs"]
-mod params;
 mod peer;
 mod reports;
 mod second_leg;

@@ -3,10 +3,10 @@
 //! A step is 5 ms: what the network and the service have for the call is handed in, then the deadline if it is due, then
 //! the outputs are drained, as a media worker does it.
 
-use crate::params::call_params;
 use crate::peer::{Peer, Voice};
 use crate::second_leg::{SecondLeg, leg_addr};
 use crate::service::{Reply, Service};
+use crate::talking::params::call_params;
 use bytes::Bytes;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
