@@ -73,3 +73,33 @@ fn echo_is_kept_back_and_the_caller_is_heard() {
         }
     }
 }
+
+/// R14: two people who speak at once from the first second on, on a line without echo: what comes is no copy of what was sent, so after two
+/// seconds nearly all of the caller's words pass.
+#[test]
+fn a_caller_who_speaks_over_the_greeting_is_heard() {
+    let rate = Rate::Hz8000;
+    let agent = agent();
+    let lines = speech::caller_lines().iter().filter(|line| line.samples.len() > 12_000);
+    let words: Vec<i16> = lines.flat_map(|line| line.samples.iter().copied().chain([0; 1_600])).collect();
+    for level_db in [0.0, -6.0] {
+        let said = words.iter().cycle().map(|s| (f64::from(*s) * decibels(level_db)) as i16).take(agent.len());
+        let came = LINES[0].carry(&vec![0.0; agent.len()], &said.collect::<Vec<_>>(), 61);
+        let mut front = FrontEnd::new(FrontParams { echo_guard: EchoMode::Auto, ..FrontParams::OFF }, rate);
+        let (mut now, mut spoken, mut passed) = (clock::now(), 0, 0);
+        for (n, (sent, came)) in agent.chunks_exact(160).zip(came.chunks_exact(160)).enumerate() {
+            front.sent(now, rate, sent);
+            now += Duration::from_millis(20);
+            let mut heard = came.to_vec();
+            front.process(now, &mut heard);
+            let power = |samples: &[i16]| samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / 160.0;
+            // -40 dBFS and more is speech here.
+            if n >= 100 && power(came) > 100_000.0 {
+                spoken += 1;
+                passed += usize::from(heard == came);
+            }
+        }
+        // The gate opens 15 ms into a word.
+        assert!(spoken > 200 && passed * 100 >= spoken * 85, "{level_db} dB: {passed} of {spoken} frames of speech");
+    }
+}

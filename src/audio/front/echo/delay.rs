@@ -26,6 +26,10 @@ const AGREE_FAR: u32 = 8;
 const REACH: usize = 50;
 /// Correlation coefficient of an echo; between strangers, 512 ms of lags stay below 0.15.
 const LEAST: f32 = 0.2;
+/// Looks (0.8 s) without an echo after which what came is believed to be another voice.
+const STRANGERS: u32 = 16;
+/// An echo that rings has so much more power than its strongest place shows (6 dB).
+const RINGS: f32 = 4.0;
 
 /// See the module's map.
 pub struct DelaySearch {
@@ -42,6 +46,11 @@ pub struct DelaySearch {
     looked: usize,
     best: usize,
     agreed: u32,
+    /// Looks in a row that found no echo in what came, and the highest coefficient in them.
+    strange: u32,
+    coefficient: f32,
+    /// Echo for power sent, at most.
+    bound: Option<f32>,
     last_sent: f32,
     last_near: f32,
 }
@@ -60,6 +69,9 @@ impl DelaySearch {
             looked: 0,
             best: 0,
             agreed: 0,
+            strange: 0,
+            coefficient: 0.0,
+            bound: None,
             last_sent: 0.0,
             last_near: 0.0,
         }
@@ -70,6 +82,7 @@ impl DelaySearch {
         self.correlation.fill(0.0);
         self.sent_power.fill(0.0);
         (self.near_power, self.agreed) = (0.0, 0);
+        (self.strange, self.coefficient) = (0, 0.0);
     }
 
     /// Nothing was sent for long.
@@ -77,6 +90,11 @@ impl DelaySearch {
         self.sent.clear();
         self.sent.resize(LAGS, 0.0);
         (self.last_sent, self.last_near) = (0.0, 0.0);
+    }
+
+    /// How much of what was sent can be in what came: two people speak at once, and the line does not echo, or less than this.
+    pub fn take_bound(&mut self) -> Option<f32> {
+        self.bound.take()
     }
 
     /// Both streams of the same time, 8 kHz, at most [`PIECE`] samples. `search`: also looks. The delay in 8 kHz samples, when found.
@@ -158,6 +176,7 @@ impl DelaySearch {
         let ago = lag / LOOK;
         let sent = self.sent_power.iter().skip(ago).take(2).fold(0.0, |most: f32, power| most.max(*power));
         let scale = (self.near_power * sent).sqrt();
+        self.judge_strangers(most / scale.max(1.0), self.near_power / sent.max(1.0));
         self.near_power *= KEEP;
         let same = lag.abs_diff(self.best) <= NEAR;
         self.best = lag;
@@ -167,5 +186,20 @@ impl DelaySearch {
         }
         self.agreed = if same { self.agreed + 1 } else { 0 };
         (self.agreed >= agree).then_some(lag * DOWN)
+    }
+
+    /// `coefficient`: of the strongest place. `ratio`: power that came for power sent. The share of what came that is echo is the square of
+    /// the coefficient.
+    fn judge_strangers(&mut self, coefficient: f32, ratio: f32) {
+        if coefficient >= LEAST {
+            (self.strange, self.coefficient) = (0, 0.0);
+            return;
+        }
+        self.coefficient = self.coefficient.max(coefficient);
+        self.strange += 1;
+        if self.strange >= STRANGERS {
+            self.bound = Some(RINGS * self.coefficient * self.coefficient * ratio);
+            (self.strange, self.coefficient) = (STRANGERS / 2, coefficient);
+        }
     }
 }

@@ -241,6 +241,14 @@ impl Gate {
         }
     }
 
+    /// The line echoes no more than this, whoever speaks.
+    pub fn bound(&mut self, gain: f32) {
+        let gain = gain.max(1e-6);
+        self.gain = self.gain.min(gain);
+        self.peak = self.peak.min(gain);
+        self.peak_before = self.peak_before.min(gain);
+    }
+
     pub fn judge(&mut self, heard: &Heard) -> Verdict {
         self.active = heard.sent > ACTIVE;
         self.learn_floor(heard.near);
