@@ -330,3 +330,28 @@ fn no_rest_stays_in_front_of_the_packets() {
         }
     }
 }
+
+/// OVL-01: appends become longer and shorter in mid-call, and the audio in them stays the same.
+#[test]
+fn appends_change_their_length_and_nothing_else() {
+    let mut uplink = Uplink::new(AudioFormat::Pcmu, Rate::Hz8000, 20, ms(40));
+    let start = clock::now();
+    uplink.start(start);
+    let (mut sent, mut heard, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
+    for n in 0..30u8 {
+        match n {
+            10 => uplink.set_append_ms(40),
+            21 => uplink.set_append_ms(20),
+            _ => {}
+        }
+        let payload = [0x20 + n; 160];
+        sent.extend_from_slice(&payload);
+        uplink.audio(start + ms(20 * u64::from(n)), Codec::Pcmu, &payload, 0, 0, &mut |audio| {
+            lengths.push(audio.len());
+            heard.extend_from_slice(audio);
+        });
+    }
+    assert_eq!(heard, sent);
+    let expected: Vec<usize> = std::iter::repeat_n(160, 10).chain([320; 5]).chain([160; 10]).collect();
+    assert_eq!(lengths, expected);
+}
