@@ -242,19 +242,25 @@ async fn injected_audio_and_digits() {
     assert!(heard > 50 && loudest < SILENCE, "{heard} packets, loudest {loudest}");
     caller.send_event(7).await;
     // The caller is still heard: its own voice comes back.
-    let mut back = 0f64;
-    for _ in 0..100 {
-        caller.speak(&tone()).await;
-        let deadline = tokio::time::Instant::now() + Duration::from_millis(20);
-        while let Some(level) = caller.packet(deadline).await {
-            back = back.max(level);
-        }
-    }
+    let back = own_echo(&mut caller).await;
     assert!(back > 5_000.0, "{back}");
     assert_eq!(caller.bye().await, 200);
     let record = &world.stop().await[0];
     assert_eq!((&record["cause"], &record["dtmf_digits"]), (&"caller_bye".into(), &1.into()), "{record}");
     assert!(record["rtp"]["refused_source"].as_u64() > Some(1000), "{record}");
+}
+
+/// Says something loud for two seconds; how loud it comes back.
+async fn own_echo(caller: &mut Caller) -> f64 {
+    let mut loudest = 0f64;
+    for _ in 0..100 {
+        caller.speak(&tone()).await;
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(20);
+        while let Some(level) = caller.packet(deadline).await {
+            loudest = loudest.max(level);
+        }
+    }
+    loudest
 }
 
 /// Says something loud, a packet each 20 ms, until told to stop.
@@ -291,14 +297,7 @@ async fn an_old_peer_is_not_heard_in_a_new_call() {
     let mut old = Caller::udp(world.sip()).await;
     assert_eq!(old.call("1000").await, 200);
     let port = old.remote();
-    let mut own = 0f64;
-    for _ in 0..100 {
-        old.speak(&tone()).await;
-        let deadline = tokio::time::Instant::now() + Duration::from_millis(20);
-        while let Some(level) = old.packet(deadline).await {
-            own = own.max(level);
-        }
-    }
+    let own = own_echo(&mut old).await;
     assert!(own > 5_000.0, "the call works: {own}");
     assert_eq!(old.bye().await, 200);
     let (stop, stopped) = oneshot::channel();

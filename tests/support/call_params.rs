@@ -1,9 +1,10 @@
 //! What the calls of tests and benches are made of, where they say nothing else.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use voxtrunk::call::{CallParams, MediaPolicy};
+use voxtrunk::codec::Codec;
 use voxtrunk::config::dialplan::Dialplan;
 use voxtrunk::observe::cdr::Cdr;
 use voxtrunk::realtime::{DialectKind, Endpoint, ProviderKind};
@@ -11,6 +12,20 @@ use voxtrunk::rtp::receiver::SourcePolicy;
 use voxtrunk::sip::offer_answer::{LocalMedia, Negotiation};
 use voxtrunk::sip::user_agent::SessionId;
 use voxtrunk::trunk::CallerInfo;
+
+/// Our end: PCMU, PCMA, telephone-events, 20 ms.
+pub fn local_media(addr: IpAddr, port: u16) -> LocalMedia {
+    LocalMedia {
+        addr,
+        port,
+        codecs: vec![Codec::Pcmu, Codec::Pcma],
+        prefer_local_order: false,
+        dtmf: true,
+        ptime_ms: 20,
+        session_id: 42,
+        ..LocalMedia::default()
+    }
+}
 
 /// A call by this plan that is offered nothing yet, from 192.0.2.1; the record is begun as signalling does it.
 pub fn call_params(session: SessionId, plan: impl Into<Arc<Dialplan>>, local: LocalMedia) -> CallParams {

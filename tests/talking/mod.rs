@@ -3,7 +3,7 @@
 #[path = "../support/call_params.rs"]
 pub mod params;
 
-use params::call_params;
+use params::{call_params, local_media};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use voxtrunk::audio::front::FrontParams;
@@ -36,14 +36,7 @@ pub fn call(now: Instant, front: FrontParams) -> Call {
         peer.ip(),
         peer.port()
     );
-    let local = LocalMedia {
-        addr: [198, 51, 100, 1].into(),
-        port: 20_000,
-        codecs: vec![Codec::Pcmu],
-        dtmf: true,
-        ptime_ms: 20,
-        ..LocalMedia::default()
-    };
+    let local = LocalMedia { codecs: vec![Codec::Pcmu], ..local_media([198, 51, 100, 1].into(), 20_000) };
     let mut params = call_params(SessionId(7), plan(front), local);
     params.media.source = SourcePolicy::Latch;
     let source = SocketAddr::new(peer.ip(), 5060);

@@ -6,7 +6,7 @@
 use crate::peer::{Peer, Voice};
 use crate::second_leg::{SecondLeg, leg_addr};
 use crate::service::{Reply, Service};
-use crate::talking::params::call_params;
+use crate::talking::params::{self, call_params};
 use bytes::Bytes;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -541,16 +541,7 @@ fn first_word(text: &str) -> String {
 }
 
 pub fn local_media() -> LocalMedia {
-    LocalMedia {
-        addr: IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)),
-        port: 20_000,
-        codecs: vec![Codec::Pcmu, Codec::Pcma],
-        prefer_local_order: false,
-        dtmf: true,
-        ptime_ms: 20,
-        session_id: 42,
-        ..LocalMedia::default()
-    }
+    params::local_media(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), 20_000)
 }
 
 fn params(setup: &Setup, srtp: Option<LocalSrtp>) -> CallParams {

@@ -1,7 +1,7 @@
 //! The server's side, as `server` does it: admission, number, RTP port, call; the Realtime service of each call; records.
 
 use crate::net::{call_number, server_addr, site_addr, site_of};
-use crate::params::call_params;
+use crate::params::{call_params, local_media};
 use crate::service::{Opening, Reply, Service};
 use crate::world::{Due, World, trunk_of};
 use rand::Rng;
@@ -16,7 +16,6 @@ use voxtrunk::realtime::DialectKind;
 use voxtrunk::realtime::session::SessionFault;
 use voxtrunk::sip::headers::Name;
 use voxtrunk::sip::message::Message;
-use voxtrunk::sip::offer_answer::{Codec, LocalMedia};
 use voxtrunk::sip::user_agent::{SessionId, UaCommand, UaEvent};
 use voxtrunk::tools::http::ToolResult;
 
@@ -146,16 +145,7 @@ impl World {
         let (number, cseq) = key(invite);
         // Converting the rate is most of what a call costs, and not what this simulation is about.
         let g711 = self.rng.random_bool(0.95);
-        let local = LocalMedia {
-            addr: server_addr().ip(),
-            port,
-            codecs: vec![Codec::Pcmu, Codec::Pcma],
-            prefer_local_order: false,
-            dtmf: true,
-            ptime_ms: 20,
-            session_id: 42,
-            ..LocalMedia::default()
-        };
+        let local = local_media(server_addr().ip(), port);
         let plan = Arc::clone(&self.plans[usize::from(g711)]);
         let mut params = call_params(session, plan, local);
         params.record.call = format!("c{number}");
