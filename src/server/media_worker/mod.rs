@@ -97,8 +97,6 @@ pub struct WorkerStats {
     pub sockets: AtomicUsize,
     /// How many of the last 1,000 ticks were more than [`LATE`] late.
     pub late_permille: AtomicU64,
-    /// Share of the last 2 s in which the worker worked.
-    pub busy_permille: AtomicU64,
     pub rtp_send_errors: AtomicU64,
     /// Datagrams and bytes are counted by the calls; this is how many reads the worker made.
     pub rtp_reads: AtomicU64,

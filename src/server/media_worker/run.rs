@@ -145,7 +145,6 @@ impl Machine {
             return;
         }
         let (busy, thrifty) = self.work.close(done);
-        self.shared.stats.busy_permille.store(busy, Ordering::Relaxed);
         if let Some(thrifty) = thrifty {
             self.shared.thrifty = thrifty;
             let appends = if thrifty { "twice as long" } else { "as configured" };
