@@ -1,30 +1,44 @@
 //! The telephone's rate (8 or 16 kHz) ↔ 24 kHz (door of crate rubato).
 //!
-//! In: any number of 16-bit samples at one rate. Out: samples at the other rate, appended. At 8 kHz both directions are
-//! `Fft::new_custom(8000, 24000, 40, 1, 1, Hann, FixedSync::Both)` and its mirror with 120: blocks of 5 ms, 2.5 ms of filter
-//! delay each way, −0.26 dB at 3.4 kHz, ≥ 72 dB SNR, nothing allocated per block. (The crate's defaults cost 10 ms each way;
-//! its `sub_chunks` is ignored for `Both`, so the block must be asked for by its length.)
-//! The FFT engine is shared by all calls of a thread; a call keeps its last 5 ms of input.
+//! In: any number of 16-bit samples at one rate. Out: samples at the other rate, appended. Everything goes by blocks of 5 ms, with 2.5 ms
+//! of filter delay each way and nothing allocated per block. 16 kHz is rubato's
+//! `Fft::new_custom(16000, 24000, 80, 1, 1, Hann, FixedSync::Both)` and its mirror with 120. (The crate's defaults cost 10 ms each way; its
+//! `sub_chunks` is ignored for `Both`, so the block must be asked for by its length.) 8 kHz, of which a server has hundreds at a time, is
+//! [`polyphase`], which costs half of that and is held against rubato by the tests.
+//! The engines are shared by all calls of a thread; a call keeps its last 5 ms of input.
 //! Also [`convert`]: any rate to any rate at once, for files.
+
+mod polyphase;
 
 use audioadapter_buffers::direct::SequentialSliceOfVecs;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 use std::cell::RefCell;
+
+use polyphase::{Down, Up};
 
 use super::pcm::{Rate, to_i16};
 
 /// Block of the resamplers, at any rate.
 const BLOCK_MS: usize = 5;
 
-/// rubato's resampler with its tables, spectra and scratch: 10 to 20 KiB.
+/// What turns a block at one rate into one at the other.
+enum Filter {
+    /// rubato's, with its tables, spectra and scratch: 10 to 20 KiB. One channel: a list of channels is copied as a block by rubato, a slice
+    /// of frames sample by sample.
+    Fft(Box<Fft<f32>>, [Vec<f32>; 1]),
+    Up(Box<Up>),
+    Down(Box<Down>),
+}
+
+/// A filter and its block of input.
 ///
-/// Overlap-add: a block of output is the head of its own response plus the tail of the block before, nothing older. So an engine that is
-/// given a stream's block before last stands where it stood after it, whatever it did for other streams in between.
+/// Each is done with a block after the next one (overlap-add, or taps of 5 ms). So an engine that is given a stream's block before last stands
+/// where it stood after it, whatever it did for other streams in between.
 struct Engine {
-    fft: Fft<f32>,
-    /// One channel. A list of channels is copied as a block by rubato, a slice of frames sample by sample.
+    filter: Filter,
     input: [Vec<f32>; 1],
-    output: [Vec<f32>; 1],
+    /// Samples of a block of output.
+    block_out: usize,
 }
 
 impl Engine {
@@ -33,11 +47,17 @@ impl Engine {
         let fft = Fft::new_custom(from, to, block_in, 1, 1, WindowFunction::Hann, FixedSync::Both)
             .expect("rates and block length are constants, or were checked by the caller");
         let (block_in, block_out) = (fft.input_frames_next(), fft.output_frames_next());
-        Engine { fft, input: [vec![0.0; block_in]], output: [vec![0.0; block_out]] }
+        Engine { filter: Filter::Fft(Box::new(fft), [vec![0.0; block_out]]), input: [vec![0.0; block_in]], block_out }
+    }
+    fn up() -> Engine {
+        Engine { filter: Filter::Up(Box::new(Up::new())), input: [vec![0.0; Up::BLOCK]], block_out: Down::BLOCK }
+    }
+    fn down() -> Engine {
+        Engine { filter: Filter::Down(Box::new(Down::new())), input: [vec![0.0; Down::BLOCK]], block_out: Up::BLOCK }
     }
 
-    /// Runs one block; what is missing of it is silence.
-    fn run(&mut self, (first, then): Block<'_>) {
+    /// Takes one block; what is missing of it is silence.
+    fn take(&mut self, (first, then): Block<'_>) {
         let [input] = &mut self.input;
         let length = input.len();
         let (ours, rest) = input.split_at_mut(first.len().min(length));
@@ -45,23 +65,44 @@ impl Engine {
         widen(first, ours);
         widen(then, theirs);
         rest.fill(0.0);
-        let (input_len, output_len) = (self.input[0].len(), self.output[0].len());
-        let input = SequentialSliceOfVecs::new(&self.input, 1, input_len).expect("one channel as long as the list");
-        let mut output =
-            SequentialSliceOfVecs::new_mut(&mut self.output, 1, output_len).expect("one channel as long as the list");
-        self.fft.process_into_buffer(&input, &mut output, None).expect("both buffers have the lengths asked for");
     }
 
     /// Stands as it stood after `block`.
     fn recall(&mut self, block: Block<'_>) {
-        if is_silent(block) { self.fft.reset() } else { self.run(block) }
+        self.take(block);
+        match &mut self.filter {
+            Filter::Fft(fft, _) if is_silent(block) => fft.reset(),
+            Filter::Fft(fft, output) => transform(fft, &self.input, output),
+            Filter::Up(up) => up.recall(whole(&self.input)),
+            Filter::Down(down) => down.recall(whole(&self.input)),
+        }
     }
 
-    /// [`Self::run`], and appends what came out.
+    /// Runs one block, and appends what came out.
     fn run_into(&mut self, block: Block<'_>, out: &mut Vec<i16>) {
-        self.run(block);
-        out.extend(self.output[0].iter().map(|sample| to_i16(*sample)));
+        self.take(block);
+        match &mut self.filter {
+            Filter::Fft(fft, output) => {
+                transform(fft, &self.input, output);
+                out.extend(output[0].iter().map(|sample| to_i16(*sample)));
+            }
+            Filter::Up(up) => out.extend_from_slice(&up.run(whole(&self.input))),
+            Filter::Down(down) => out.extend_from_slice(&down.run(whole(&self.input))),
+        }
     }
+}
+
+/// One block of rubato's.
+fn transform(fft: &mut Fft<f32>, input: &[Vec<f32>; 1], output: &mut [Vec<f32>; 1]) {
+    let (input_len, output_len) = (input[0].len(), output[0].len());
+    let input = SequentialSliceOfVecs::new(input, 1, input_len).expect("one channel as long as the list");
+    let mut output = SequentialSliceOfVecs::new_mut(output, 1, output_len).expect("one channel as long as the list");
+    fft.process_into_buffer(&input, &mut output, None).expect("both buffers have the lengths asked for");
+}
+
+/// The input of an engine, which is as long as its filter's block.
+fn whole<const N: usize>([input]: &[Vec<f32>; 1]) -> &[f32; N] {
+    input.first_chunk().expect("made with the filter's length")
 }
 
 /// A block of input in two pieces: what waited for it, and what came.
@@ -117,7 +158,11 @@ impl Way {
     }
     fn engine(self) -> Engine {
         let (from, to) = self.rates();
-        Engine::new(from.hz(), to.hz(), from.samples(BLOCK_MS))
+        match self {
+            Way::Up8 => Engine::up(),
+            Way::Down8 => Engine::down(),
+            Way::Up16 | Way::Down16 => Engine::new(from.hz(), to.hz(), from.samples(BLOCK_MS)),
+        }
     }
     fn with_engine(self, work: impl FnOnce(&mut Engine)) {
         ENGINES.with(|engines| work(engines[self as usize].borrow_mut().get_or_insert_with(|| self.engine())));
@@ -155,7 +200,7 @@ impl Blocks {
                 // Silence after silence is silence: nothing to transform.
                 if is_silent(block) && is_silent(last) {
                     recalled = false;
-                    out.resize(out.len() + engine.output[0].len(), 0);
+                    out.resize(out.len() + engine.block_out, 0);
                 } else {
                     if !recalled {
                         engine.recall(last);
@@ -323,9 +368,9 @@ pub fn convert(samples: &[i16], from_hz: u32, to_hz: u32) -> Option<Vec<i16>> {
     let (from, to) = (from_hz as usize, to_hz as usize);
     let unit = 2 * from / gcd(from, to);
     let mut engine = Engine::new(from_hz, to_hz, (from / 50).div_ceil(unit) * unit);
-    let (delay, block) = (engine.fft.output_delay(), engine.input[0].len());
+    let (delay, block) = (engine.block_out / 2, engine.input[0].len());
     let due = (samples.len() as u64 * u64::from(to_hz)).div_ceil(u64::from(from_hz)) as usize;
-    let mut out = Vec::with_capacity(delay + due + engine.output[0].len());
+    let mut out = Vec::with_capacity(delay + due + engine.block_out);
     for block in samples.chunks(block) {
         engine.run_into((block, &[]), &mut out);
     }
