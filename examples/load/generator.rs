@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 use voxtrunk::rtp::srtp::Srtp;
 use voxtrunk::srtp_key::{MasterKey, SrtpKeys, Suite};
@@ -57,6 +57,8 @@ struct Ear {
     /// When the marker that is on its way was sent, µs since the start; 0 = none.
     marker: Arc<AtomicU64>,
     srtp: Option<Srtp>,
+    /// What it hears is in the figures.
+    counted: bool,
 }
 
 /// Shared by the threads.
@@ -72,6 +74,8 @@ struct Shared {
     answered: AtomicU64,
     hung_up: AtomicU64,
     barge_in: Arc<BargeIn>,
+    /// The server's RTP port of the first call.
+    first: OnceLock<SocketAddr>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -107,6 +111,7 @@ impl Generator {
             heard: Mutex::default(),
             answered: AtomicU64::new(0),
             hung_up: AtomicU64::new(0),
+            first: OnceLock::new(),
         });
         let mut threads = Vec::new();
         let mut sockets = Vec::new();
@@ -137,6 +142,7 @@ impl Generator {
             next_call: Instant::now(),
             hanging_up: false,
             srtp: args.srtp,
+            flood: args.flood > 0,
             packet: Vec::new(),
         };
         threads.push(std::thread::spawn(move || mouth.run(&inbox)));
@@ -162,6 +168,11 @@ impl Generator {
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
+    }
+
+    /// Where the first call's audio goes.
+    pub fn first(&self) -> Option<SocketAddr> {
+        self.shared.first.get().copied()
     }
 
     pub fn begin_window(&self) {
@@ -262,7 +273,7 @@ impl Ear {
         if loud {
             self.marker.store(0, Ordering::Relaxed);
         }
-        if measuring {
+        if measuring && self.counted {
             let mut heard = locked(&shared.heard);
             heard.received += 1;
             heard.late += u64::from(late);
@@ -320,6 +331,8 @@ struct Mouth {
     next_call: Instant,
     hanging_up: bool,
     srtp: bool,
+    /// The first call is flooded.
+    flood: bool,
     packet: Vec<u8>,
 }
 
@@ -450,7 +463,11 @@ impl Mouth {
             let srtp = || Srtp::new(&keys(i, theirs.as_deref()?)?);
             call.srtp = srtp();
             let marker = Arc::clone(&call.marker);
-            let ear = Ear { last: None, base: None, measured: false, extended: 0, marker, srtp: srtp() };
+            let counted = !(self.flood && i == 0);
+            let ear = Ear { last: None, base: None, measured: false, extended: 0, marker, srtp: srtp(), counted };
+            if i == 0 {
+                let _ = self.shared.first.set(SocketAddr::new(self.server.ip(), port));
+            }
             if let Some(ears) = self.shared.ears.get(i % SOCKETS) {
                 locked(ears).insert(port, ear);
             }

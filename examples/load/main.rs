@@ -3,6 +3,7 @@
 //! `cargo run --release --example load -- --calls 100 [--seconds 6] [--cps 97] [--repeats 3] [--pin] [--tls] [--srtp] [--workers 1] [--json]`
 //! `cargo run --release --example load -- --table [--repeats 3]`: the table of docs/performance.md, targets beside the figures.
 //! `cargo run --release --example load -- --floor --calls 400 --pin`: what the kernel alone costs at so many calls.
+//! `cargo run --release --example load -- --calls 100 --flood 100000 --pin`: what a flood of one call's port does to the others.
 //!
 //! Two processes, so that the server is measured alone: the server, and this one, which places the calls (`generator`: raw SIP text and
 //! RTP on plain threads), is the Realtime service that echoes them (`service`) and reads `/proc` (`measure`).
@@ -10,6 +11,7 @@
 #![allow(clippy::disallowed_methods, reason = "a bench is its own world: it has sockets, threads and a clock")]
 
 mod child;
+mod flood;
 mod floor;
 mod generator;
 mod measure;
@@ -64,12 +66,15 @@ pub struct Args {
     /// Length of the interruptions after the window, one after another; 0 = none.
     #[arg(long, default_value_t = 8)]
     pub barge_in_seconds: u64,
-    /// The whole table: 20, 100, 400 and 500 calls on one core and 800 on two, plain and with TLS and SRTP, in Markdown.
+    /// The whole table, plain and protected in turns: 20, 100, 400 and 500 calls on one core and 800 on two, plain and with TLS and SRTP, in Markdown.
     #[arg(long)]
     pub table: bool,
     /// The kernel's part alone: the same datagrams and messages, and nothing done with them.
     #[arg(long)]
     pub floor: bool,
+    /// Packets a second that a stranger sends to the RTP port of the first call, which is then not in the figures.
+    #[arg(long, default_value_t = 0)]
+    pub flood: usize,
     /// One JSON object instead of text.
     #[arg(long)]
     pub json: bool,
@@ -144,11 +149,18 @@ fn one_run(args: &Args) -> Result<Run, String> {
     let before = measure::Process::read(server.pid())?;
     generator.place(args.calls)?;
     std::thread::sleep(Duration::from_secs(1));
+    let flood = match (args.flood, generator.first()) {
+        (0, _) | (_, None) => None,
+        (per_second, Some(target)) => Some(flood::Flood::start(target, per_second)?),
+    };
     generator.begin_window();
     let first = measure::Process::read(server.pid())?;
     std::thread::sleep(Duration::from_secs(args.seconds));
     let last = measure::Process::read(server.pid())?;
     let heard = generator.end_window();
+    if let Some(flood) = flood {
+        eprintln!("the flood: {} packets a second", flood.stop());
+    }
     barge_in.running.store(true, Ordering::Relaxed);
     std::thread::sleep(Duration::from_secs(args.barge_in_seconds));
     barge_in.running.store(false, Ordering::Relaxed);

@@ -38,7 +38,7 @@ impl Process {
 pub struct Run(Vec<f64>);
 
 /// Name and unit of each number.
-pub const NAMES: [(&str, &str); 15] = [
+pub const NAMES: [(&str, &str); 16] = [
     ("cpu", "ms/call-s"),
     ("rss", "KiB/call"),
     ("calls_up", ""),
@@ -47,6 +47,7 @@ pub const NAMES: [(&str, &str); 15] = [
     ("late_over_20ms", "%"),
     ("interarrival_p50", "ms"),
     ("interarrival_p99", "ms"),
+    ("interarrival_p99.9", "ms"),
     ("interarrival_max", "ms"),
     ("mouth_to_ear_p50", "ms"),
     ("mouth_to_ear_p99", "ms"),
@@ -81,6 +82,7 @@ impl Run {
             100.0 * heard.late as f64 / received.max(1.0),
             percentile(&heard.interarrival_us, 0.50),
             percentile(&heard.interarrival_us, 0.99),
+            percentile(&heard.interarrival_us, 0.999),
             percentile(&heard.interarrival_us, 1.0),
             percentile(&heard.mouth_to_ear_us, 0.50),
             percentile(&heard.mouth_to_ear_us, 0.99),
@@ -107,25 +109,36 @@ impl fmt::Display for Run {
     }
 }
 
+/// Median, least, most; NaN of nothing.
+fn spread(mut all: Vec<f64>) -> [f64; 3] {
+    all.sort_by(f64::total_cmp);
+    let at = |k: usize| all.get(k).copied().unwrap_or(f64::NAN);
+    [at(all.len() / 2), at(0), at(all.len().saturating_sub(1))]
+}
+
 /// All runs: median and range of each number.
 pub struct Summary {
     calls: usize,
-    runs: usize,
+    runs: Vec<Run>,
     /// Median, least, most, in the order of [`NAMES`].
     pub values: Vec<[f64; 3]>,
 }
 
 impl Summary {
     pub fn of(calls: usize, runs: &[Run]) -> Summary {
-        let values = (0..NAMES.len())
-            .map(|i| {
-                let mut all: Vec<f64> = runs.iter().filter_map(|r| r.0.get(i).copied()).collect();
-                all.sort_by(f64::total_cmp);
-                let at = |k: usize| all.get(k).copied().unwrap_or(f64::NAN);
-                [at(all.len() / 2), at(0), at(all.len().saturating_sub(1))]
-            })
-            .collect();
-        Summary { calls, runs: runs.len(), values }
+        let values =
+            (0..NAMES.len()).map(|i| spread(runs.iter().filter_map(|r| r.0.get(i).copied()).collect())).collect();
+        Summary { calls, runs: runs.to_vec(), values }
+    }
+
+    /// How much more each of these runs has of a number than the one of `other` before it, %: median, least, most.
+    pub fn more_than(&self, other: &Summary, index: usize) -> [f64; 3] {
+        let pairs = self
+            .runs
+            .iter()
+            .zip(&other.runs)
+            .filter_map(|(ours, theirs)| Some((ours.0.get(index)?, theirs.0.get(index)?)));
+        spread(pairs.map(|(ours, theirs)| 100.0 * (ours / theirs - 1.0)).collect())
     }
 
     pub fn json(&self) -> serde_json::Value {
@@ -136,13 +149,13 @@ impl Summary {
                 ((*name).to_owned(), serde_json::json!({ "unit": unit, "median": median, "min": min, "max": max }))
             })
             .collect();
-        serde_json::json!({ "calls": self.calls, "runs": self.runs, "numbers": numbers })
+        serde_json::json!({ "calls": self.calls, "runs": self.runs.len(), "numbers": numbers })
     }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} calls, {} run(s): median [least .. most]", self.calls, self.runs)?;
+        writeln!(f, "{} calls, {} run(s): median [least .. most]", self.calls, self.runs.len())?;
         for ((name, unit), [median, min, max]) in NAMES.iter().zip(&self.values) {
             writeln!(f, "  {name:<18} {median:>10.2} [{min:.2} .. {max:.2}] {unit}")?;
         }
