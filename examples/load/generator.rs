@@ -57,8 +57,7 @@ struct Ear {
     /// When the marker that is on its way was sent, µs since the start; 0 = none.
     marker: Arc<AtomicU64>,
     srtp: Option<Srtp>,
-    /// What it hears is in the figures.
-    counted: bool,
+    first: bool,
 }
 
 /// Shared by the threads.
@@ -76,6 +75,8 @@ struct Shared {
     barge_in: Arc<BargeIn>,
     /// The server's RTP port of the first call.
     first: OnceLock<SocketAddr>,
+    /// What the first call hears is not in the figures.
+    without_first: AtomicBool,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -112,6 +113,7 @@ impl Generator {
             answered: AtomicU64::new(0),
             hung_up: AtomicU64::new(0),
             first: OnceLock::new(),
+            without_first: AtomicBool::new(false),
         });
         let mut threads = Vec::new();
         let mut sockets = Vec::new();
@@ -142,7 +144,6 @@ impl Generator {
             next_call: Instant::now(),
             hanging_up: false,
             srtp: args.srtp,
-            flood: args.flood > 0,
             packet: Vec::new(),
         };
         threads.push(std::thread::spawn(move || mouth.run(&inbox)));
@@ -170,8 +171,9 @@ impl Generator {
         Ok(())
     }
 
-    /// Where the first call's audio goes.
-    pub fn first(&self) -> Option<SocketAddr> {
+    /// Where the first call's audio goes. What it hears is in the figures no more.
+    pub fn give_up_first(&self) -> Option<SocketAddr> {
+        self.shared.without_first.store(true, Ordering::Relaxed);
         self.shared.first.get().copied()
     }
 
@@ -273,7 +275,7 @@ impl Ear {
         if loud {
             self.marker.store(0, Ordering::Relaxed);
         }
-        if measuring && self.counted {
+        if measuring && !(self.first && shared.without_first.load(Ordering::Relaxed)) {
             let mut heard = locked(&shared.heard);
             heard.received += 1;
             heard.late += u64::from(late);
@@ -331,8 +333,6 @@ struct Mouth {
     next_call: Instant,
     hanging_up: bool,
     srtp: bool,
-    /// The first call is flooded.
-    flood: bool,
     packet: Vec<u8>,
 }
 
@@ -463,9 +463,9 @@ impl Mouth {
             let srtp = || Srtp::new(&keys(i, theirs.as_deref()?)?);
             call.srtp = srtp();
             let marker = Arc::clone(&call.marker);
-            let counted = !(self.flood && i == 0);
-            let ear = Ear { last: None, base: None, measured: false, extended: 0, marker, srtp: srtp(), counted };
-            if i == 0 {
+            let first = i == 0;
+            let ear = Ear { last: None, base: None, measured: false, extended: 0, marker, srtp: srtp(), first };
+            if first {
                 let _ = self.shared.first.set(SocketAddr::new(self.server.ip(), port));
             }
             if let Some(ears) = self.shared.ears.get(i % SOCKETS) {

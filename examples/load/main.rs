@@ -149,9 +149,9 @@ fn one_run(args: &Args) -> Result<Run, String> {
     let before = measure::Process::read(server.pid())?;
     generator.place(args.calls)?;
     std::thread::sleep(Duration::from_secs(1));
-    let flood = match (args.flood, generator.first()) {
-        (0, _) | (_, None) => None,
-        (per_second, Some(target)) => Some(flood::Flood::start(target, per_second)?),
+    let flood = match args.flood {
+        0 => None,
+        per_second => generator.give_up_first().map(|target| flood::Flood::start(target, per_second)).transpose()?,
     };
     generator.begin_window();
     let first = measure::Process::read(server.pid())?;
