@@ -106,6 +106,12 @@ impl Media {
         self.rtp.start_reports(now, clock, self.seed);
     }
 
+    /// The same for a caller, whose first packet the frames stand behind.
+    pub fn start_behind(&mut self, now: Instant, clock: WallClock) {
+        self.downlink.start_behind(now);
+        self.rtp.start_reports(now, clock, self.seed);
+    }
+
     /// The RTCP packet that is due, in `out`.
     pub fn report(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<(Port, SocketAddr)> {
         self.rtp.poll_rtcp(now, self.downlink.sender(), self.downlink.timeout(), out)

@@ -91,7 +91,7 @@ impl Call {
     /// Answered, and the stream is agreed on.
     fn media_flows(&mut self, now: Instant) {
         let Some(media) = &mut self.media else { return };
-        media.start(now, self.wall_clock);
+        media.start_behind(now, self.wall_clock);
         if self.ready {
             media.uplink.start(now);
         }
@@ -172,6 +172,9 @@ impl Call {
                     return self.hang_up(now, CallEnd::new(EndedBy::Fault, cause));
                 }
             }
+        }
+        if let Some(media) = &mut self.media {
+            media.downlink.acknowledged(now);
         }
         self.established = true;
     }
