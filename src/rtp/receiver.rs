@@ -86,6 +86,12 @@ pub struct ReceiverStats {
 
 /// Silence of the present SSRC after which another one is taken.
 const SSRC_TIMEOUT: Duration = Duration::from_millis(60);
+/// Who did not look (a stalled machine) cannot know who was silent: what came meanwhile is still being read for `READING`, and another SSRC
+/// among it waits. A gap of more than `FRAME` may be the packets' own length and counts once, one of more than `SSRC_TIMEOUT` every time.
+const FRAME: Duration = Duration::from_millis(20);
+const READING: Duration = Duration::from_millis(20);
+/// However badly the machine is, silence of this length is silence.
+const SURELY: Duration = Duration::from_millis(500);
 /// Longest loss reported at once, in ticks: 1 s.
 const MAX_LOST: u32 = 8_000;
 /// A pause by the sender's clock that is longer than the time that passed by more than this is no pause: the clock jumped.
@@ -99,6 +105,9 @@ pub struct Receiver {
     last_packet: Option<Instant>,
     /// The stream's SSRC and its last packet.
     ssrc: Option<(u32, Instant)>,
+    /// When a packet or the owner's clock was here last; until when, since our SSRC's last packet, nobody is called silent.
+    looked: Option<Instant>,
+    doubt: Option<Instant>,
     /// The audio payload type that was looked up last, and what it carries: nearly always that of the next packet.
     recent: Option<(u8, Codec)>,
     dtmf: Option<u8>,
@@ -133,6 +142,8 @@ impl Receiver {
         let mut receiver = Receiver {
             last_packet: None,
             ssrc: None,
+            looked: None,
+            doubt: None,
             recent: None,
             dtmf: None,
             comfort_noise: None,
@@ -172,12 +183,14 @@ impl Receiver {
     }
     /// Takes one datagram. Malformed, foreign and unknown ones are counted and dropped; why is given back.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Option<DropCause> {
+        self.look(now);
         let cause = self.accept(now, from, datagram).err()?;
         self.count(cause);
         Some(cause)
     }
     /// Next output that is due. Call until `None` after each datagram and at each tick.
     pub fn poll(&mut self, now: Instant) -> Option<Received<'_>> {
+        self.look(now);
         if let Some((event, duration_ms)) = self.digits.pop_front() {
             return Some(Received::Digit { event, duration_ms });
         }
@@ -333,6 +346,14 @@ impl Receiver {
         self.audio.iter().find(|(n, _)| *n == payload_type).map(|(_, codec)| *codec)
     }
 
+    fn look(&mut self, now: Instant) {
+        let Some(before) = self.looked.replace(now) else { return };
+        let gap = now.saturating_duration_since(before);
+        if gap > SSRC_TIMEOUT || (gap > FRAME && self.doubt.is_none()) {
+            self.doubt = Some(now + READING);
+        }
+    }
+
     /// RFC 3550 §8, RFC 8108: one SSRC at a time. Another one takes over when ours has been silent for 60 ms, or when it comes with
     /// another source address; however many packets it sends before (A6). The one before it is taken back when it goes on.
     fn is_our_ssrc(&mut self, now: Instant, ssrc: u32, verdict: Verdict) -> bool {
@@ -342,9 +363,11 @@ impl Receiver {
         };
         if *ours == ssrc {
             *last = now;
+            self.doubt = None;
             return true;
         }
-        let silent = now.saturating_duration_since(*last) >= SSRC_TIMEOUT;
+        let silent = now.saturating_duration_since(*last);
+        let silent = silent >= SURELY || (silent >= SSRC_TIMEOUT && self.doubt.is_none_or(|until| until <= now));
         let elsewhere = verdict == Verdict::PlayNewSource;
         let back = self.former_ssrc == Some(ssrc);
         if !silent && !elsewhere && !back {

@@ -19,13 +19,48 @@ fn a_flood_of_another_ssrc_is_ignored() {
         world.tick(20);
     }
     assert_eq!((world.receiver.stats().packets, world.receiver.dropped(DropCause::Flood)), (100, 0));
-    world.tick(100);
+    for _ in 0..5 {
+        world.tick(20);
+        world.drain();
+    }
     assert!(flood(&mut world, 0) > 0, "in a pause nobody can tell");
     for n in 101..110 {
         assert_eq!(world.audio(n).len(), 1, "and here is ours again");
         assert_eq!(flood(&mut world, n * 100), 0);
         world.tick(20);
     }
+}
+
+/// A6: a stall of our own is nobody's pause: what waits in the socket when it is over, the flood first, takes nothing over before the caller's
+/// packets among it were read. A caller who is really gone makes way 20 ms later; at once when it was gone for long.
+#[test]
+fn a_stall_is_no_pause() {
+    for stall in [40, 60, 100, 300] {
+        let mut world = World::new();
+        for n in 0..10 {
+            world.audio(n);
+            world.tick(20);
+        }
+        world.tick(stall);
+        world.ssrc = 0x2222;
+        for n in 0..15 {
+            assert_eq!(world.audio(7_000 + n), [], "{stall}");
+            world.tick(if n % 5 == 4 { 5 } else { 0 });
+        }
+        world.ssrc = 0xABCD;
+        assert_eq!(world.audio(10).len(), 1);
+        assert_eq!(world.receiver.stats().ssrc_changes, 0);
+        world.tick(stall);
+        world.ssrc = 0x2222;
+        assert_eq!(world.audio(8_000), []);
+        world.tick(20);
+        assert_eq!(world.audio(8_001).len(), 1);
+    }
+    let mut world = World::new();
+    world.audio(0);
+    world.tick(500);
+    world.ssrc = 0x2222;
+    assert_eq!(world.audio(0).len(), 1);
 }
 
 /// A6: sequence numbers out of range, in a row or not, do not take the stream over while it runs.
