@@ -475,6 +475,15 @@ impl Caller {
         heard
     }
 
+    /// [`Caller::listen`] for `time`, and on until `least` packets came: on a busy machine this process is late, too, and what it has not yet
+    /// read says nothing about the server. How long that was.
+    pub async fn listen_for(&mut self, time: Duration, least: usize) -> (Heard, Duration) {
+        let begin = Instant::now();
+        let heard = self.listen(time + PATIENCE, |heard| heard.packets >= least && begin.elapsed() >= time).await;
+        assert!(heard.packets >= least, "{} s: {heard:?}", begin.elapsed().as_secs());
+        (heard, begin.elapsed())
+    }
+
     /// The level (RMS) of the next packet.
     pub async fn packet(&mut self, deadline: Instant) -> Option<f64> {
         let mut buffer = [0; 2048];
