@@ -33,11 +33,11 @@ pub fn real_time(program: &Path) -> Command {
     command
 }
 
-/// The same for the thread that calls, above the programs.
-pub fn prioritise_thread() {
+/// The same for the thread that calls; the programs have 3.
+pub fn prioritise_thread(priority: u8) {
     if may_be_real_time() {
         let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
-        let _ = Command::new("chrt").args(["-r", "-p", "4", &thread]).status();
+        let _ = Command::new("chrt").args(["-r", "-p", &priority.to_string(), &thread]).status();
     }
 }
 

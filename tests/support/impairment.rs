@@ -17,13 +17,14 @@ pub struct Path {
 /// One direction of one stream.
 pub struct Impairment {
     path: Path,
+    seed: u64,
     state: u64,
     last: Duration,
 }
 
 impl Impairment {
     pub fn new(path: Path, seed: u64) -> Impairment {
-        Impairment { path, state: seed, last: Duration::ZERO }
+        Impairment { path, seed, state: seed, last: Duration::ZERO }
     }
 
     /// When a packet sent at `now` arrives, and its copy.
@@ -42,12 +43,26 @@ impl Impairment {
         [Some(at), copy]
     }
 
-    /// 0-1 (SplitMix64).
+    /// The same for the packet of this number, whatever came before it: what becomes of it follows from seed and number alone.
+    pub fn arrivals_of(&mut self, number: i64, now: Duration) -> [Option<Duration>; 2] {
+        self.state = self.seed;
+        let begin = self.draw() ^ number as u64;
+        self.state = begin;
+        self.state = self.draw();
+        self.arrivals(now)
+    }
+
+    /// 0-1.
     fn random(&mut self) -> f64 {
+        (self.draw() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// SplitMix64.
+    fn draw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+        z ^ (z >> 31)
     }
 }

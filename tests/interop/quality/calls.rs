@@ -156,8 +156,9 @@ pub fn telephones(python: &Path, condition: Condition, seed: u64) -> Scores {
     let report = pjsip(python, dir, condition, &format!("sip:callee@{}", relay.sip), &speech);
     let (_, answered) = callee.join().expect("the callee");
     assert!(dir.join("far.wav").exists(), "the callee recorded nothing: {answered}");
-    println!("telephones, {}, seed {seed}: {report} {:?}", condition.name, relay.seen());
-    scores(python, dir, &speech, &dir.join("far.wav"), &dir.join("heard.wav"))
+    let scores = scores(python, dir, &speech, &dir.join("far.wav"), &dir.join("heard.wav"));
+    println!("telephones, {}, seed {seed}: {scores:.2?} {report} {:?}", condition.name, relay.seen());
+    scores
 }
 
 fn serve(sim_dir: &Path, talk: Talk) -> (Running, Server) {
