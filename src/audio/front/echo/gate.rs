@@ -27,6 +27,8 @@ pub struct Verdict {
     pub lost: bool,
     /// Opens on the filter's word alone, or the filter fails: the path may have moved.
     pub ask: bool,
+    /// About to open on the filter's word alone: is what it leaves a copy of what was sent?
+    pub copy: bool,
 }
 
 /// Agent speech louder than this may be heard as echo: -50 dBFS.
@@ -58,6 +60,15 @@ const SETTLED: u32 = 100;
 const OPEN: u32 = 3;
 /// On the filter's word alone.
 const SURE: u32 = 10;
+/// From here on the filter's word is asked after (30 ms).
+const EARLY: u32 = 6;
+/// Share of a copy in what the filter leaves that tells an echo, and another voice.
+const COPY: f32 = 0.5;
+const OTHER: f32 = 0.35;
+/// Pieces (30 ms) for which a copy is learned from.
+const EXCUSED: u32 = 6;
+/// A line whose filter is not settled may return this much more, at some tones, than was seen of it (3 dB).
+const NEW: f32 = 2.0;
 /// Pieces (150 ms) after a move.
 const WARY: u32 = 30;
 /// The caller is at least this share of what came (6 dB below it).
@@ -119,6 +130,8 @@ pub struct Gate {
     comfort: f32,
     random: u32,
     known: bool,
+    /// Pieces in which what the filter leaves is known to be a copy of what was sent.
+    excused: u32,
     active: bool,
 }
 
@@ -156,6 +169,7 @@ impl Gate {
             comfort: 0.0,
             random: 1,
             known: false,
+            excused: 0,
             active: false,
         }
     }
@@ -185,6 +199,17 @@ impl Gate {
         self.shut();
         (self.product, self.power, self.came, self.doubt) = (0.0, 0.0, 0.0, 0);
         self.wary = WARY;
+    }
+    /// `share`: so much of what the filter leaves is a copy of what was sent. A copy is learned from; what is none opens at once; in between the
+    /// evidence goes on.
+    pub fn copies(&mut self, share: f32) {
+        if share > COPY {
+            (self.score, self.doubt, self.excused) = (0, 0, EXCUSED);
+        } else if share < OTHER || self.score >= SURE {
+            self.open = true;
+            self.hold = (8 + self.score).min(32);
+            self.to = 1.0;
+        }
     }
     fn shut(&mut self) {
         (self.score, self.loud, self.hold, self.open, self.asked, self.good) = (0, 0, 0, false, 0, 0);
@@ -260,7 +285,7 @@ impl Gate {
             return Verdict::default();
         }
         self.seen = (self.seen + 1).min(BELIEVE);
-        let expected = self.gain * heard.sent;
+        let expected = self.gain * heard.sent * if self.known && self.settled < SETTLED { NEW } else { 1.0 };
         // Of what came, what the canceller does not explain.
         let unknown = heard.near * (heard.flat.left / heard.flat.near.max(1.0)).min(1.0);
         let more = unknown / (expected * 2.0 + self.floor * 4.0 + LEAST);
@@ -274,9 +299,14 @@ impl Gate {
         let converged = heard.cancels && self.rest < 0.35 && self.settled >= SETTLED;
         let unexplained = heard.flat.left / self.explained(0.0);
         self.wary = self.wary.saturating_sub(1);
-        let by_filter =
-            converged && self.wary == 0 && unexplained > 1.0 && right && heard.flat.left > QUITE * heard.flat.near;
+        let by_filter = converged
+            && self.wary == 0
+            && self.excused == 0
+            && unexplained > 1.0
+            && right
+            && heard.flat.left > QUITE * heard.flat.near;
         let evidence = more > 1.0 || by_filter;
+        self.excused = self.excused.saturating_sub(1);
         if evidence {
             self.score = (self.score + if more > 4.0 { 2 } else { 1 }).min(MOST);
             if more > 1.0 {
@@ -286,7 +316,8 @@ impl Gate {
             self.score = self.score.saturating_sub(1);
             self.loud = self.loud.saturating_sub(1);
         }
-        if self.score >= SURE || (self.open && self.score >= OPEN) || self.loud >= OPEN {
+        let copy = !self.open && by_filter && self.score >= EARLY && self.loud < OPEN;
+        if (self.open && self.score >= OPEN) || self.loud >= OPEN {
             self.open = true;
             self.hold = (8 + self.score).min(32);
         } else if self.hold > 0 {
@@ -295,10 +326,10 @@ impl Gate {
             self.open = false;
         }
         // More is left than before: the caller, or the path moved. The filter waits a little for which it is.
-        let doubt = converged && unexplained > 1.0;
+        let doubt = converged && self.excused == 0 && unexplained > 1.0;
         self.doubt = if doubt { self.doubt + 1 } else { self.doubt.saturating_sub(4) };
         self.asked = self.asked.saturating_sub(1);
-        let ask = doubt && more < 1.0 && self.asked == 0 && self.doubt >= OPEN;
+        let ask = doubt && more < 1.0 && (copy || self.asked == 0 && self.doubt >= OPEN);
         if ask {
             self.asked = ASK;
         }
@@ -322,7 +353,7 @@ impl Gate {
             (self.bad, self.rest, self.settled) = (0, 1.0, 0);
         }
         let audible = heard.near > self.floor * 4.0 + LEAST * 0.5;
-        Verdict { search: audible && !(converged && self.rest < 0.25), good, lost, ask }
+        Verdict { search: audible && !(converged && self.rest < 0.25), good, lost, ask, copy }
     }
 
     fn learn_line(&mut self, heard: &Heard) {

@@ -31,7 +31,8 @@ impl History {
     pub fn new() -> History {
         let mut samples = Vec::with_capacity(BUFFER);
         samples.resize(LENGTH, 0);
-        History { base: None, samples, head: 0, near: None, spoke: None }
+        // Numbers begin at `LENGTH`, behind the silence that is there already: what is kept must not reach below zero.
+        History { base: None, samples, head: LENGTH as u64, near: None, spoke: None }
     }
 
     fn number(&mut self, now: Instant) -> u64 {
@@ -147,5 +148,22 @@ impl Levels {
     pub fn around(&self, delay: Option<usize>) -> f32 {
         let Some(delay) = delay else { return self.most };
         (delay.saturating_sub(BEFORE)..=(delay + AFTER).min(PIECES - 1)).map(|ago| self.at(ago)).fold(0.0, f32::max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first packet's samples lie at the moment it went out, and silence before them.
+    #[test]
+    fn the_time_line_begins_with_the_first_packet() {
+        let (mut history, now) = (History::new(), crate::net::clock::now());
+        history.sent(now, &[1_000; 160]);
+        let at = history.arrived(now + std::time::Duration::from_millis(20), 160);
+        let mut read = [0.0; 162];
+        history.read(at - 1, &mut read);
+        assert_eq!((read[0], read[1], read[160], read[161]), (0.0, 1_000.0, 1_000.0, 0.0));
+        assert!(history.spoke_within(at, 1));
     }
 }

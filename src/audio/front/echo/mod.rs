@@ -8,6 +8,7 @@
 //! | `history` | what was sent, on one time line with what comes |
 //! | `delay` | finds how late the echo is (only while unknown or in doubt) |
 //! | `canceller` | subtracts it, sample by sample (only where there is an echo) |
+//! | `copy` | asks whether what the filter leaves is a copy of what was sent after all |
 //! | `gate` | decides what is echo alone, and puts the line's own noise in its place |
 //!
 //! Until a line has shown how much it echoes, it is taken for a bad one (6 dB of return loss), so that the first words of a call are safe;
@@ -15,11 +16,13 @@
 //! copy of what was sent. The guard sleeps when nothing was sent for 600 ms.
 
 mod canceller;
+mod copy;
 mod delay;
 mod gate;
 mod history;
 
 use canceller::{AROUND, Canceller, LATER, LEAD, MORE, MOVE, PIECE, Powers, SEEN, TAPS};
+use copy::KEPT;
 use delay::DelaySearch;
 use gate::{Gate, Heard, Passes, Verdict};
 use history::{History, Levels};
@@ -55,7 +58,7 @@ pub struct EchoGuard {
     /// How much of what goes out is the canceller's.
     mix: f32,
     /// The last samples that came, pre-emphasised.
-    seen: [f32; SEEN],
+    seen: [f32; KEPT],
     /// What was sent around the delay, pre-emphasised, for the newest piece and for the one that is learned from; and where it ends.
     around: [f32; AROUND_NOW + MORE],
     around_end: u64,
@@ -79,7 +82,7 @@ impl EchoGuard {
             last_near: 0.0,
             last_left: 0.0,
             mix: 0.0,
-            seen: [0.0; SEEN],
+            seen: [0.0; KEPT],
             around: [0.0; AROUND_NOW + MORE],
             around_end: 0,
         }
@@ -211,7 +214,7 @@ impl EchoGuard {
         }
         self.last_near = last;
         self.seen.copy_within(near.len().., 0);
-        let from = SEEN - near.len();
+        let from = KEPT - near.len();
         self.seen[from..].copy_from_slice(flat);
     }
 
@@ -235,14 +238,19 @@ impl EchoGuard {
 
     fn follow_up(&mut self, at: u64, length: usize, verdict: Verdict) {
         let Some(delay) = self.delay else { return };
+        let mut copy = verdict.copy;
         if verdict.ask {
             let mut around = [0.0f32; AROUND];
             let first = at + (length + LEAD + 1) as u64;
             self.emphasised(first.saturating_sub((delay + TAPS + SEEN + MOVE) as u64), &mut around);
-            if let Some(by) = self.canceller.moved(&around, &self.seen) {
+            if let Some(by) = self.seen.last_chunk::<SEEN>().and_then(|seen| self.canceller.moved(&around, seen)) {
                 self.moved(by);
                 self.gate.moved();
+                copy = false;
             }
+        }
+        if copy {
+            self.gate.copies(self.copy_share(at + length as u64, delay));
         }
         if let Some(stride) = self.gate.stride() {
             self.learn(stride);
@@ -258,6 +266,16 @@ impl EchoGuard {
         }
     }
 
+    /// How much of what the filter leaves of the last 50 ms, up to `end`, is a copy of what was sent.
+    fn copy_share(&self, end: u64, delay: usize) -> f32 {
+        let mut sent = [0.0f32; copy::SENT];
+        let end = (end + (LEAD + 1) as u64).saturating_sub(delay as u64);
+        self.emphasised(end.saturating_sub(copy::SENT as u64), &mut sent);
+        let (mut left, mut echo) = (self.seen, [0.0f32; KEPT]);
+        self.canceller.run(&sent, &mut left, &mut echo);
+        copy::share(&sent, &left)
+    }
+
     fn moved(&mut self, by: i32) {
         self.delay = self.delay.map(|delay| delay.saturating_add_signed(by as isize));
         self.around_end = 0;
@@ -265,7 +283,7 @@ impl EchoGuard {
 
     /// From the piece some pieces ago, when nothing but echo came since.
     fn learn(&mut self, stride: usize) {
-        let Some(near) = self.seen.get(SEEN - (LATER + 1) * PIECE..).and_then(|seen| seen.first_chunk::<PIECE>())
+        let Some(near) = self.seen.get(KEPT - (LATER + 1) * PIECE..).and_then(|seen| seen.first_chunk::<PIECE>())
         else {
             return;
         };
@@ -320,3 +338,6 @@ fn power(samples: &[f32]) -> f32 {
     }
     (sums.iter().sum::<f32>() + rest.iter().map(|s| s * s).sum::<f32>()) / samples.len().max(1) as f32
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+use super::*;
+use crate::audio::tone;
+use std::time::Duration;
+
+/// A line's echo of what was sent: late by so many samples, with 8 ms of ringing, of this return loss.
+fn echo(sent: &[i16], delay: usize, loss_db: f64) -> Vec<i16> {
+    let response: Vec<f64> = (0..64).map(|n| f64::from(n * 7 % 11 - 5) * (-f64::from(n) / 16.0).exp()).collect();
+    let size = response.iter().map(|h| h * h).sum::<f64>().sqrt();
+    let gain = 10f64.powf(-loss_db / 20.0) / size;
+    let at = |n: usize| f64::from(sent.get(n).copied().unwrap_or(0));
+    (0..sent.len())
+        .map(|n| {
+            let sum = response.iter().enumerate().filter_map(|(tap, h)| Some(h * at(n.checked_sub(delay + tap)?)));
+            (sum.sum::<f64>() * gain) as i16
+        })
+        .collect()
+}
+
+/// What the guard makes of what came.
+fn guarded(sent: &[i16], came: &[i16]) -> Vec<i16> {
+    let (mut guard, mut now, mut heard) = (EchoGuard::new(), crate::net::clock::now(), came.to_vec());
+    for (sent, heard) in sent.chunks(160).zip(heard.chunks_mut(160)) {
+        guard.sent(now, sent);
+        now += Duration::from_millis(20);
+        guard.process(now, heard);
+    }
+    heard
+}
+
+/// The loudest 20 ms, dBFS.
+fn loudest(samples: &[i16]) -> f64 {
+    let power = |frame: &[i16]| frame.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / 160.0;
+    10.0 * (samples.chunks(160).map(power).fold(1e-3, f64::max) / 32_768f64.powi(2)).log10()
+}
+
+/// The first word of a call is kept back on a line of any delay, the shortest too: what was sent and what came begin on one time line.
+#[test]
+fn the_echo_of_the_first_word_is_kept_back() {
+    for delay_ms in [2, 10, 25, 60, 300] {
+        let mut sent = vec![0; 80];
+        sent.extend(tone::voice(1_200, 11));
+        let came = echo(&sent, delay_ms * 8, 8.0);
+        assert!(loudest(&came) > -30.0, "an echo that nobody would notice proves nothing");
+        let heard = loudest(&guarded(&sent, &came));
+        assert!(heard < -55.0, "{delay_ms} ms: {heard:.1} dBFS of the first word came through");
+    }
+}
