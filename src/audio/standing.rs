@@ -13,6 +13,9 @@ use std::collections::VecDeque;
 /// How long it looks before it believes: two windows in a row.
 const WINDOW_MS: usize = 1_000;
 const PROOF: u32 = 2;
+/// What may wait falls to a part after so many windows in a row in which all of it was never needed.
+const CALM: u32 = 5;
+const CALM_PART: usize = 4;
 /// In real time: between 80 and 125 % of what was played came in, in at least so many pieces, and the queue never ran dry.
 const PIECES: u32 = 8;
 /// What is looked at for a seam.
@@ -20,6 +23,9 @@ const PIECE_MS: usize = 40;
 /// Most that goes at once, and how long nothing else goes after a seam in speech.
 const MOST_MS: usize = 20;
 const REST_MS: usize = 200;
+
+/// No window yet.
+const FRESH: (u32, usize) = (0, usize::MAX);
 
 /// Watches one queue.
 pub struct Standing {
@@ -33,6 +39,8 @@ pub struct Standing {
     least: Option<usize>,
     /// Windows in real time, in a row.
     live: u32,
+    /// Of those since something was taken out: how many, and the least that waited.
+    calm: (u32, usize),
     excess: usize,
     rest: usize,
 }
@@ -48,6 +56,7 @@ impl Standing {
             went: 0,
             least: Some(usize::MAX),
             live: 0,
+            calm: FRESH,
             excess: 0,
             rest: 0,
         }
@@ -71,13 +80,18 @@ impl Standing {
         let least = self.least.filter(|_| in_real_time);
         self.live = least.map_or(0, |_| self.live.saturating_add(1));
         self.excess = least.filter(|_| self.live >= PROOF).map_or(0, |least| least.saturating_sub(self.keep));
+        self.calm = least.map_or(FRESH, |least| (self.calm.0 + 1, self.calm.1.min(least)));
+        if let (CALM.., least) = self.calm {
+            self.excess = self.excess.max(least.saturating_sub(self.keep / CALM_PART));
+            self.calm = FRESH;
+        }
         (self.came, self.pieces, self.went, self.least) = (0, 0, 0, Some(usize::MAX));
     }
 
     /// Another speaker, or another stream: what was seen says nothing any more.
     pub fn reset(&mut self) {
         (self.came, self.pieces, self.went, self.least) = (0, 0, 0, Some(usize::MAX));
-        (self.live, self.excess) = (0, 0);
+        (self.live, self.calm, self.excess) = (0, FRESH, 0);
     }
 
     /// Takes out of the front of `queue` what may go now; returns how many samples. Call before each frame.
@@ -99,6 +113,7 @@ impl Standing {
             queue.drain(..taken);
             queue.iter_mut().zip(piece.iter()).for_each(|(to, from)| *to = *from);
             self.excess -= taken;
+            self.calm = FRESH;
             self.rest = if quiet { 0 } else { self.rate.samples(REST_MS) };
         }
         taken
@@ -145,7 +160,7 @@ mod tests {
     fn a_standing_delay_goes_with_the_pauses() {
         let speech = tone::voice(12_000, 4);
         let (waits, out) = through(&speech, false);
-        assert!((240..=520).contains(&waits), "{} ms wait", waits / 8);
+        assert!((80..=200).contains(&waits), "{} ms wait", waits / 8);
         assert!(out.len() < speech.len());
     }
 
@@ -161,7 +176,7 @@ mod tests {
             })
             .collect();
         let (waits, out) = through(&voice, false);
-        assert!((240..=520).contains(&waits), "{} ms wait", waits / 8);
+        assert!((80..=200).contains(&waits), "{} ms wait", waits / 8);
         assert!(step(&out) <= step(&voice) * 5 / 4, "{} of {}", step(&out), step(&voice));
     }
 

@@ -126,3 +126,79 @@ fn an_echo_is_heard_in_the_next_packet() {
         }
     }
 }
+
+/// What stands still for [`STALL`] ticks and then goes on with all that came meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stalled {
+    Network,
+    Process,
+    Service,
+}
+
+const STALL: u64 = 40;
+
+/// The same word each second after a stall that ends at 2 s: how long each is on its way.
+fn after_a_stall(stalled: Stalled, phase: u64) -> Vec<Duration> {
+    let now = clock::now();
+    let mut echo = Echo {
+        call: talking::call(now, FrontParams::default()),
+        now,
+        coming: Vec::new(),
+        due: None,
+        answers: false,
+        heard: Vec::new(),
+    };
+    for event in &talking::SESSION[..2] {
+        echo.input(Input::RealtimeText(event));
+    }
+    let mut sender = Sender::new(1, 65_000, 7);
+    let (mut loud, mut quiet) = (Vec::new(), Vec::new());
+    Law::Mu.encode(&tone::dual(1_000.0, 1_000.0, 20, 0.5), &mut loud);
+    Law::Mu.encode(&[0; 160], &mut quiet);
+    let (mut waiting, mut held, mut said) = (Vec::<Vec<u8>>::new(), Vec::new(), Vec::new());
+    for tick in 0..2_000 {
+        let stands = (400 - STALL..400).contains(&tick);
+        if tick >= phase && (tick - phase).is_multiple_of(4) {
+            let mut datagram = Vec::new();
+            let is_word = tick > 400 && (tick - phase) % 200 == 100;
+            if is_word {
+                said.push(echo.now);
+            }
+            sender.frame(if is_word { &loud } else { &quiet }, &mut datagram);
+            waiting.push(datagram);
+        }
+        match stalled {
+            Stalled::Network if stands => echo.tick(None),
+            Stalled::Process if stands => echo.now += TICK,
+            Stalled::Service if stands => {
+                held.append(&mut echo.coming);
+                let datagram = waiting.pop();
+                echo.tick(datagram.as_deref());
+            }
+            _ => {
+                held.append(&mut echo.coming);
+                echo.coming = std::mem::take(&mut held);
+                let last = waiting.pop();
+                for datagram in waiting.drain(..) {
+                    echo.input(Input::Rtp { from: peer(), datagram: &datagram });
+                }
+                echo.tick(last.as_deref());
+            }
+        }
+    }
+    said.iter().filter_map(|said| echo.heard.iter().find(|heard| *heard > said).map(|heard| *heard - *said)).collect()
+}
+
+/// RTP-03: whoever stands still, the delay that it leaves falls to what jitter may need within three seconds, and after some more in which
+/// none of that was needed to less than a frame.
+#[test]
+fn what_a_stall_leaves_goes_within_seconds() {
+    for stalled in [Stalled::Network, Stalled::Process, Stalled::Service] {
+        for phase in 0..4 {
+            let ms: Vec<u128> = after_a_stall(stalled, phase).iter().map(Duration::as_millis).collect();
+            let seen = format!("{stalled:?}, phase {phase}: {ms:?} ms");
+            assert!(ms.len() == 8 && ms[0] >= 90, "each word is heard, the first one late: {seen}");
+            assert!(ms[3..].iter().all(|ms| *ms <= 50) && ms[7] <= 30, "{seen}");
+        }
+    }
+}
