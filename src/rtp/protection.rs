@@ -60,6 +60,13 @@ impl Protection {
         }
     }
 
+    /// The packet that was opened has been used.
+    pub fn done(&mut self) {
+        if let Some(srtp) = &mut self.srtp {
+            srtp.done();
+        }
+    }
+
     /// Makes an RTP packet ready for the wire, in place. `false`: it must not be sent.
     pub fn protect_rtp(&mut self, packet: &mut Vec<u8>) -> bool {
         match &mut self.srtp {

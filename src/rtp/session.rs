@@ -128,6 +128,7 @@ impl RtpSession {
             Kind::Rtp | Kind::Zrtp | Kind::Turn | Kind::Unknown => {}
         }
         let Some(packet) = self.protection.open_rtp(now, datagram) else {
+            self.protection.done();
             self.refused.unauthentic = Some(from);
             return;
         };
@@ -138,6 +139,7 @@ impl RtpSession {
             Some(DropCause::PayloadType) => self.refused.payload_type = datagram.get(1).map(|octet| octet & 0x7F),
             _ => {}
         }
+        self.protection.done();
     }
 
     /// A datagram of the RTCP port.
@@ -151,8 +153,11 @@ impl RtpSession {
             return;
         }
         let ours = self.sent.map(|(ssrc, _)| ssrc);
-        let Some(datagram) = self.protection.open_rtcp(now, datagram) else { return };
-        let sender = self.reports.handle(now, ours, datagram);
+        let report = self.protection.open_rtcp(now, datagram);
+        let Some(sender) = report.map(|report| self.reports.handle(now, ours, report)) else {
+            return self.protection.done();
+        };
+        self.protection.done();
         // Whoever knows the SSRC of the stream we play, and sends from its host, has shown where its reports are to go.
         let played = self.receiver.reception().map(|reception| reception.ssrc);
         let same_host = self.receiver.source().is_some_and(|source| is_same_host(source, from));

@@ -12,22 +12,25 @@ use crate::srtp_key::{MasterKey, Suite};
 pub(super) const STREAMS: usize = 16;
 
 /// What is known of one SSRC.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Stream {
-    ssrc: u32,
     rtp: Window,
-    rtcp: Window,
+    ssrc: u32,
     /// Highest RTP index under the key before this one.
     former: Option<u64>,
+    rtcp: Window,
 }
 
-/// The machine of one direction.
+/// The machine of one direction. What each packet needs stands first and together: a call's memory is cold when its packet comes.
+#[repr(C)]
 pub(super) struct Context {
+    keys: SessionKeys,
+    /// The stream that was used last.
+    current: Option<Stream>,
+    /// Those before it, the last one first.
+    others: Vec<Stream>,
     suite: Suite,
     master: MasterKey,
-    keys: SessionKeys,
-    /// The last one used comes first.
-    streams: Vec<Stream>,
     /// SRTCP packets protected, whatever their SSRC.
     rtcp_sent: u64,
 }
@@ -36,10 +39,11 @@ impl Context {
     /// `None`: `master` is of another suite.
     pub fn new(suite: Suite, master: &MasterKey) -> Option<Context> {
         Some(Context {
+            keys: SessionKeys::derive(suite, master)?,
+            current: None,
+            others: Vec::new(),
             suite,
             master: master.clone(),
-            keys: SessionKeys::derive(suite, master)?,
-            streams: Vec::new(),
             rtcp_sent: 0,
         })
     }
@@ -47,13 +51,12 @@ impl Context {
     /// A new key for the streams of `before`, whose roll-over counters may go on.
     pub fn succeeding(suite: Suite, master: &MasterKey, before: &Context) -> Option<Context> {
         let next = |stream: &Stream| Stream {
+            ssrc: stream.ssrc,
             former: stream.rtp.top().or(stream.former),
-            rtp: Window::default(),
-            rtcp: Window::default(),
-            ..*stream
+            ..Stream::default()
         };
-        let streams = before.streams.iter().map(next).collect();
-        Some(Context { streams, ..Context::new(suite, master)? })
+        let (current, others) = (before.current.as_ref().map(next), before.others.iter().map(next).collect());
+        Some(Context { current, others, ..Context::new(suite, master)? })
     }
 
     pub fn is(&self, suite: Suite, master: &MasterKey) -> bool {
@@ -67,8 +70,8 @@ impl Context {
     /// Makes an RTP packet SRTP, in place. Sequence numbers have to go up; an index is never used twice.
     pub fn protect_rtp(&mut self, packet: &mut Vec<u8>) -> Result<(), Failure> {
         let header = RtpHeader::parse(packet).ok_or(Failure::Malformed)?;
-        let stream = self.stream(header.ssrc);
-        let index = match stream.rtp.top() {
+        let top = self.stream(header.ssrc).and_then(|stream| stream.rtp.top());
+        let index = match top {
             None => u64::from(header.sequence),
             Some(top) => guess(top, header.sequence).filter(|index| *index > top).ok_or(Failure::Replayed)?,
         };
@@ -78,7 +81,7 @@ impl Context {
         if !self.keys.seal_rtp(header, index, packet) {
             return Err(Failure::Malformed);
         }
-        self.commit(stream, |stream| stream.rtp.take(index));
+        self.commit(header.ssrc, |stream| stream.rtp.take(index));
         Ok(())
     }
 
@@ -88,11 +91,11 @@ impl Context {
         if packet.len() < header.len + self.keys.rtp_overhead() {
             return Err(Failure::Malformed);
         }
-        let stream = self.stream(header.ssrc);
-        let indices = candidates(&stream.rtp, stream.former, header.sequence).map_err(|()| Failure::Replayed)?;
+        let (window, former) = self.stream(header.ssrc).map_or_else(Default::default, |s| (s.rtp, s.former));
+        let indices = candidates(&window, former, header.sequence).map_err(|()| Failure::Replayed)?;
         for index in indices.into_iter().flatten().filter(|index| *index < RTP_INDICES) {
             if self.keys.open_rtp(header, index, packet, out) {
-                self.commit(stream, |stream| stream.rtp.take(index));
+                self.commit(header.ssrc, |stream| stream.rtp.take(index));
                 return Ok(());
             }
         }
@@ -115,40 +118,46 @@ impl Context {
         let ssrc = rtcp_ssrc(packet).ok_or(Failure::Malformed)?;
         let word = self.keys.rtcp_word(packet).ok_or(Failure::Malformed)?;
         let index = u64::from(word & !ENCRYPTED);
-        let stream = self.stream(ssrc);
-        if stream.rtcp.place(index) != Place::Free {
+        if self.stream(ssrc).is_some_and(|stream| stream.rtcp.place(index) != Place::Free) {
             return Err(Failure::Replayed);
         }
         if !self.keys.open_rtcp(ssrc, word, packet, out) {
             return Err(Failure::NotAuthentic);
         }
-        self.commit(stream, |stream| stream.rtcp.take(index));
+        self.commit(ssrc, |stream| stream.rtcp.take(index));
         Ok(())
     }
 
-    /// What is known of an SSRC; of a new one, nothing.
-    fn stream(&self, ssrc: u32) -> Stream {
-        let known = self.streams.iter().find(|stream| stream.ssrc == ssrc);
-        known.copied().unwrap_or(Stream { ssrc, rtp: Window::default(), rtcp: Window::default(), former: None })
+    /// What is known of an SSRC.
+    fn stream(&self, ssrc: u32) -> Option<&Stream> {
+        self.current.iter().chain(&self.others).find(|stream| stream.ssrc == ssrc)
     }
 
     /// Keeps what an authentic packet tells.
-    fn commit(&mut self, mut stream: Stream, take: impl FnOnce(&mut Stream)) {
-        take(&mut stream);
-        match self.streams.iter().position(|known| known.ssrc == stream.ssrc) {
-            Some(at) => self.streams.get_mut(..=at).into_iter().for_each(|used| used.rotate_right(1)),
-            None if self.streams.len() < STREAMS => self.streams.insert(0, stream),
-            None => self.streams.rotate_right(1),
+    fn commit(&mut self, ssrc: u32, take: impl FnOnce(&mut Stream)) {
+        if self.current.as_ref().is_none_or(|stream| stream.ssrc != ssrc) {
+            self.turn_to(ssrc);
         }
-        if let Some(first) = self.streams.first_mut() {
-            *first = stream;
+        if let Some(current) = &mut self.current {
+            take(current);
+        }
+    }
+
+    /// Makes this SSRC the current one.
+    #[cold]
+    fn turn_to(&mut self, ssrc: u32) {
+        let known = self.others.iter().position(|stream| stream.ssrc == ssrc);
+        let next = known.map_or(Stream { ssrc, ..Stream::default() }, |at| self.others.remove(at));
+        if let Some(last) = self.current.replace(next) {
+            self.others.truncate(STREAMS - 2);
+            self.others.insert(0, last);
         }
     }
 
     #[cfg(test)]
     pub fn wear(&mut self, ssrc: u32, index: u64, rtcp_sent: u64) {
-        let stream = Stream { ssrc, rtp: Window::at(index), rtcp: Window::default(), former: None };
-        self.commit(stream, |_| {});
+        let worn = Stream { ssrc, rtp: Window::at(index), ..Stream::default() };
+        self.commit(ssrc, |stream| *stream = worn);
         self.rtcp_sent = rtcp_sent;
     }
 }

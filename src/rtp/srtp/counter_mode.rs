@@ -5,7 +5,7 @@
 //! SRTCP   8 octets | rest, encrypted | E, index | tag            tag over all before it
 //! ```
 
-use super::cipher::{Authenticator, HMAC_LEN, Keystream};
+use super::cipher::{Authenticator, HMAC_LEN, Keystream, is_tag};
 use super::derivation::{Label, derive};
 use super::transform::{ENCRYPTED, RTCP_CLEAR, RtpHeader};
 use crate::srtp_key::{MasterKey, Suite};
@@ -13,21 +13,23 @@ use crate::srtp_key::{MasterKey, Suite};
 /// Octets of an SRTCP tag, whatever the suite's tag for RTP is (RFC 4568 §6.2.2, RFC 6188 §4).
 const RTCP_TAG: usize = 10;
 
-/// One half's session keys.
+/// One half's session keys: 90 octets.
 struct Half {
     keystream: Keystream,
     authenticator: Authenticator,
     salt: [u8; 14],
+    tag: u8,
 }
 
 impl Half {
-    fn derive(master: &MasterKey, encryption: Label, authentication: Label, salting: Label) -> Option<Half> {
+    fn derive(master: &MasterKey, [encryption, authentication, salting]: [Label; 3], tag: u8) -> Option<Half> {
         let (mut key, mut authentication_key, mut salt) = ([0; 32], [0; HMAC_LEN], [0; 14]);
         let key = key.get_mut(..master.key().len())?;
         derive(master, encryption, key)?;
         derive(master, authentication, &mut authentication_key)?;
         derive(master, salting, &mut salt)?;
-        Some(Half { keystream: Keystream::new(key)?, authenticator: Authenticator::new(&authentication_key)?, salt })
+        let authenticator = Authenticator::new(&authentication_key);
+        Some(Half { keystream: Keystream::new(key)?, authenticator, salt, tag })
     }
 
     /// Encrypts and decrypts.
@@ -40,40 +42,41 @@ impl Half {
     }
 }
 
-/// Session keys of one direction.
+/// Session keys of one direction. Those of RTCP are elsewhere: what each RTP packet needs is in few lines of the cache.
 pub(super) struct CounterMode {
     rtp: Half,
-    rtcp: Half,
-    rtp_tag: usize,
+    rtcp: Box<Half>,
 }
 
 impl CounterMode {
     pub fn derive(suite: Suite, master: &MasterKey) -> Option<CounterMode> {
+        let rtp = [Label::RtpEncryption, Label::RtpAuthentication, Label::RtpSalt];
+        let rtcp = [Label::RtcpEncryption, Label::RtcpAuthentication, Label::RtcpSalt];
+        let rtp_tag = match suite {
+            Suite::AesCm128HmacSha1_32 | Suite::AesCm256HmacSha1_32 => 4,
+            _ => 10,
+        };
         Some(CounterMode {
-            rtp: Half::derive(master, Label::RtpEncryption, Label::RtpAuthentication, Label::RtpSalt)?,
-            rtcp: Half::derive(master, Label::RtcpEncryption, Label::RtcpAuthentication, Label::RtcpSalt)?,
-            rtp_tag: match suite {
-                Suite::AesCm128HmacSha1_32 | Suite::AesCm256HmacSha1_32 => 4,
-                _ => 10,
-            },
+            rtp: Half::derive(master, rtp, rtp_tag)?,
+            rtcp: Box::new(Half::derive(master, rtcp, RTCP_TAG as u8)?),
         })
     }
 
     pub fn rtp_overhead(&self) -> usize {
-        self.rtp_tag
+        usize::from(self.rtp.tag)
     }
 
     pub fn seal_rtp(&self, header: RtpHeader, index: u64, packet: &mut Vec<u8>) -> bool {
         let Some(payload) = packet.get_mut(header.len..) else { return false };
         self.rtp.apply(header.ssrc, index, payload);
-        let tag = self.rtp.authenticator.tag(packet, &roll_over_counter(index));
-        packet.extend(tag.iter().take(self.rtp_tag));
+        let tag = self.rtp.authenticator.tag(packet, roll_over_counter(index));
+        packet.extend_from_slice(tag.get(..self.rtp_overhead()).unwrap_or_default());
         true
     }
 
     pub fn open_rtp(&self, header: RtpHeader, index: u64, packet: &[u8], out: &mut Vec<u8>) -> bool {
-        let Some((body, tag)) = split_tag(packet, self.rtp_tag) else { return false };
-        if !self.rtp.authenticator.verify(body, &roll_over_counter(index), tag) {
+        let Some((body, tag)) = split_tag(packet, self.rtp_overhead()) else { return false };
+        if !is_tag(&self.rtp.authenticator.tag(body, roll_over_counter(index)), tag) {
             return false;
         }
         out.clear();
@@ -87,7 +90,7 @@ impl CounterMode {
         let Some(rest) = packet.get_mut(RTCP_CLEAR..) else { return false };
         self.rtcp.apply(ssrc, u64::from(index), rest);
         packet.extend_from_slice(&(index | ENCRYPTED).to_be_bytes());
-        let tag = self.rtcp.authenticator.tag(packet, &[]);
+        let tag = self.rtcp.authenticator.tag_alone(packet);
         packet.extend(tag.iter().take(RTCP_TAG));
         true
     }
@@ -100,7 +103,7 @@ impl CounterMode {
 
     pub fn open_rtcp(&self, ssrc: u32, word: u32, packet: &[u8], out: &mut Vec<u8>) -> bool {
         let Some((body, tag)) = split_tag(packet, RTCP_TAG) else { return false };
-        if !self.rtcp.authenticator.verify(body, &[], tag) {
+        if !is_tag(&self.rtcp.authenticator.tag_alone(body), tag) {
             return false;
         }
         out.clear();

@@ -7,7 +7,7 @@
 //! | `index` | roll-over counter and replay window |
 //! | `transform` | one packet, by suite: `counter_mode`, `gcm` |
 //! | `derivation` | session keys from a master key |
-//! | `cipher` | the primitives: door of aes, ctr and ring |
+//! | `cipher` | the primitives: door of aes, ctr, sha1 and ring |
 //!
 //! Keys come from signalling (RFC 4568): no MKI, a derivation rate of 0, SRTCP always encrypted and with its long tag.
 //! Nothing is allocated per packet; session keys are derived once.
@@ -23,6 +23,7 @@ mod transform;
 use super::packet::MAX_DATAGRAM;
 use crate::srtp_key::{MasterKey, SrtpKeys, Suite};
 use context::Context;
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// How long packets with the key before the present one are taken: what was on its way at the switch (SDP-10).
@@ -53,16 +54,22 @@ pub struct SrtpStats {
     pub malformed: u64,
 }
 
-/// The machine of one stream.
+thread_local! {
+    /// Where packets are opened: one of each call's own would be out of the cache when its packet comes.
+    static OPENED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The machine of one stream. What each packet needs stands first.
+#[repr(C)]
 pub struct Srtp {
-    send: Context,
+    /// The packet that was opened last, in the thread's buffer, until [`Srtp::done`].
+    opened: Vec<u8>,
     receive: Context,
-    former_send: Vec<Context>,
-    former_receive: Vec<Context>,
+    send: Context,
     /// Until then packets with the last of `former_receive` are taken.
     old_key_until: Option<Instant>,
-    /// The packet that was opened last.
-    opened: Vec<u8>,
+    former_send: Vec<Context>,
+    former_receive: Vec<Context>,
     stats: SrtpStats,
 }
 
@@ -75,7 +82,7 @@ impl Srtp {
             former_send: Vec::new(),
             former_receive: Vec::new(),
             old_key_until: None,
-            opened: Vec::with_capacity(MAX_DATAGRAM),
+            opened: Vec::new(),
             stats: SrtpStats::default(),
         })
     }
@@ -119,10 +126,23 @@ impl Srtp {
         self.unprotect(now, datagram, Context::unprotect_rtcp)
     }
 
+    /// The packet that was opened is not needed any more: its buffer is for the thread's next one.
+    pub fn done(&mut self) {
+        if self.opened.capacity() > 0 {
+            let mut buffer = std::mem::take(&mut self.opened);
+            buffer.clear();
+            let _ = OPENED.try_with(|free| free.set(buffer));
+        }
+    }
+
     fn unprotect(&mut self, now: Instant, datagram: &[u8], open: Open) -> Result<&[u8], Failure> {
         let opened = if datagram.len() > MAX_DATAGRAM {
             Err(Failure::Malformed)
         } else {
+            if self.opened.capacity() == 0 {
+                self.opened = OPENED.try_with(Cell::take).unwrap_or_default();
+                self.opened.reserve(MAX_DATAGRAM);
+            }
             let (receive, out) = (&mut self.receive, &mut self.opened);
             open(receive, datagram, out).or_else(|failure| {
                 self.old_key_until = self.old_key_until.filter(|until| now < *until);

@@ -46,7 +46,7 @@ pub(super) fn rtcp_ssrc(packet: &[u8]) -> Option<u32> {
 
 /// Session keys of one direction.
 pub(super) enum SessionKeys {
-    CounterMode(Box<CounterMode>),
+    CounterMode(CounterMode),
     Gcm(Box<Gcm>),
 }
 
@@ -59,9 +59,7 @@ impl SessionKeys {
             Suite::AesCm128HmacSha1_80
             | Suite::AesCm128HmacSha1_32
             | Suite::AesCm256HmacSha1_80
-            | Suite::AesCm256HmacSha1_32 => {
-                Some(SessionKeys::CounterMode(Box::new(CounterMode::derive(suite, master)?)))
-            }
+            | Suite::AesCm256HmacSha1_32 => CounterMode::derive(suite, master).map(SessionKeys::CounterMode),
         }
     }
 
