@@ -238,9 +238,10 @@ fn close(payload: &[u8]) -> Result<Event, String> {
     Ok(Event::Close { code: Some(code), reason: reason.to_owned() })
 }
 
-/// Puts one whole frame, masked (§5.3), into `out` (cleared first).
-pub(super) fn frame(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
+/// Puts one whole frame, masked (§5.3), into `out` (cleared first), behind `front` octets for the layer below.
+pub(super) fn frame(opcode: OpCode, payload: &[u8], front: usize, out: &mut Vec<u8>) {
     out.clear();
+    out.resize(front, 0);
     let mask = entropy::mask();
     let header = FrameHeader { opcode, mask: Some(mask), ..FrameHeader::default() };
     header.format(payload.len() as u64, out).expect("a vector takes what is written to it");

@@ -45,6 +45,8 @@ pub struct Broken(pub String);
 pub struct RealtimeSocket {
     socket: Short<TcpStream>,
     tls: Option<Box<tls::Session>>,
+    /// A record of TLS may have come in part: nobody else looks at `tls`, which is cold, before the socket was read.
+    part: bool,
     frames: Frames,
     /// What the system did not take yet: frames, with TLS records.
     backlog: Vec<u8>,
@@ -60,14 +62,15 @@ impl RealtimeSocket {
         let Stream { mut socket, tls, plain } = stream;
         socket.polled();
         rest.extend_from_slice(&plain);
-        RealtimeSocket { socket, tls, frames: Frames::new(rest), backlog: Vec::new(), ended: None, closing: false }
+        let frames = Frames::new(rest);
+        RealtimeSocket { socket, tls, part: true, frames, backlog: Vec::new(), ended: None, closing: false }
     }
 
     /// A round of reads: takes what the system has, at most [`short::ROUND_BYTES`], into the worker's buffer. Then [`Self::read`] until it
     /// is empty, then [`Self::end_round`].
     pub fn begin_round(&mut self, inbox: &mut Inbox) {
         self.frames.begin(inbox);
-        if let Some(tls) = &mut self.tls {
+        if let Some(tls) = self.tls.as_mut().filter(|_| self.part) {
             inbox.put(tls.rest());
             // What came with the handshake is read without waiting for more.
             open(tls, inbox, &mut self.ended, &mut self.backlog);
@@ -88,7 +91,8 @@ impl RealtimeSocket {
                 Err(e) => self.ended = Some(e.to_string()),
             }
         }
-        if let Some(tls) = &mut self.tls {
+        let had_part = std::mem::replace(&mut self.part, !inbox.sealed().is_empty());
+        if let Some(tls) = self.tls.as_mut().filter(|_| had_part || self.part) {
             tls.keep(inbox.sealed());
         }
     }
@@ -156,10 +160,15 @@ impl RealtimeSocket {
         if self.closing {
             return Ok(());
         }
-        frame(opcode, payload, scratch);
         let begin = match &mut self.tls {
-            Some(tls) => tls.seal(scratch).map_err(Broken)?,
-            None => 0,
+            Some(tls) => {
+                frame(opcode, payload, tls::FRONT, scratch);
+                tls.seal(tls::FRONT, scratch).map_err(Broken)?
+            }
+            None => {
+                frame(opcode, payload, 0, scratch);
+                0
+            }
         };
         let bytes = scratch.get(begin..).unwrap_or_default();
         let taken = if self.backlog.is_empty() { taken(&mut self.socket, bytes)? } else { 0 };

@@ -2,7 +2,7 @@
 //! has its parts.
 
 use super::short::Short;
-use super::tls::{Session, TlsConfig};
+use super::tls::{FRONT, Session, TlsConfig};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
@@ -63,8 +63,8 @@ impl Read for Stream {
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else { return self.socket.write(bytes) };
-        let mut records = bytes.to_vec();
-        let begin = tls.seal(&mut records).map_err(io::Error::other)?;
+        let mut records = [&[0; FRONT], bytes].concat();
+        let begin = tls.seal(FRONT, &mut records).map_err(io::Error::other)?;
         self.socket.write_all(records.get(begin..).unwrap_or_default())?;
         Ok(bytes.len())
     }

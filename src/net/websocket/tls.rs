@@ -11,6 +11,8 @@ mod record;
 mod session;
 mod shake;
 
+/// Room for the front of a record.
+pub(super) use record::FRONT;
 pub(super) use session::Session;
 
 use rustls::crypto::CryptoProvider;

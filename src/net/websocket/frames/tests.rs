@@ -120,7 +120,7 @@ fn our_frames_are_masked() {
     let mut out = Vec::new();
     for length in [0, 1, 3, 15, 16, 17, 125, 126, 1_337, 65_535, 65_536] {
         let payload: Vec<u8> = (0..length).map(|n: usize| (n * 31) as u8).collect();
-        frame(TEXT, &payload, &mut out);
+        frame(TEXT, &payload, 0, &mut out);
         let mut cursor = Cursor::new(&out[..]);
         let (header, announced) = FrameHeader::parse(&mut cursor).unwrap().unwrap();
         let (mask, begin) = (header.mask.unwrap(), cursor.position() as usize);

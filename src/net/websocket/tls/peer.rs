@@ -1,7 +1,7 @@
 //! The other end of a TLS connection in the tests: a rustls server in memory, or its keys alone, which seal what no good server sends.
 
 use super::TlsConfig;
-use super::record::Half;
+use super::record::{FRONT, Half};
 use super::session::{Ended, Session};
 use rustls::crypto::ring::{cipher_suite, default_provider};
 use rustls::pki_types::pem::PemObject;
@@ -122,9 +122,9 @@ pub struct Raw {
 
 impl Raw {
     pub fn record(&mut self, kind: u8, content: &[u8]) -> Vec<u8> {
-        let mut buffer = content.to_vec();
-        self.send.seal(kind, 0..content.len(), &mut buffer).unwrap();
-        buffer.split_off(content.len())
+        let mut buffer = [&[0; FRONT], content].concat();
+        let begin = self.send.seal(kind, FRONT, &mut buffer).unwrap();
+        buffer.split_off(begin)
     }
 
     /// Kind and content of the first record of `bytes`.
@@ -162,7 +162,7 @@ pub fn receive(session: &mut Session, bytes: &[u8], piece: usize) -> (Vec<u8>, O
 
 /// The records of a payload.
 pub fn send(session: &mut Session, payload: &[u8]) -> Vec<u8> {
-    let mut buffer = payload.to_vec();
-    let begin = session.seal(&mut buffer).unwrap();
+    let mut buffer = [&[0; FRONT], payload].concat();
+    let begin = session.seal(FRONT, &mut buffer).unwrap();
     buffer.split_off(begin)
 }

@@ -3,15 +3,19 @@
 //!
 //! In: bytes of the socket. Out: payload, at the place where its records were; what to tell the peer goes in front of the next payload.
 
-use super::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, Fault, HANDSHAKE, Half, MAX_PAYLOAD, first};
+use super::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, FRONT, Fault, HANDSHAKE, Half, MAX_PAYLOAD, first};
 use rustls::client::ClientConnectionData;
 use rustls::kernel::KernelConnection;
 use rustls::{ExtractedSecrets, ProtocolVersion};
 
 /// A message of the handshake, in pieces: the longest that rustls takes.
 const MAX_HANDSHAKE: usize = 64 << 10;
-/// Records without payload that may follow one another, so that nobody keeps us busy with new keys.
-const MAX_IDLE: u8 = 32;
+/// What a record without payload costs its sender, and what a message of the handshake costs besides, which may make new keys (3 µs). A
+/// record with payload pays one back. So nobody keeps a worker busy, neither with new keys alone nor with payload between them.
+const RECORD_COST: u16 = 8;
+const MESSAGE_COST: u16 = 120;
+/// Who owes more is let go.
+const MAX_COST: u16 = 1024;
 /// Buffer kept for rests of records.
 const KEPT_REST: usize = 4 << 10;
 
@@ -49,24 +53,25 @@ pub struct Opened {
     pub ended: Option<Ended>,
 }
 
-/// The machine of one connection.
+/// The machine of one connection. What each record needs stands first and together: a call's memory is cold when its message comes.
+#[repr(C)]
 pub struct Session {
-    secrets: KernelConnection<ClientConnectionData>,
     tls13: bool,
-    send: Half,
-    receive: Half,
-    /// A record that has not come whole.
-    rest: Vec<u8>,
-    /// A message of the handshake that goes on in the next record.
-    message: Vec<u8>,
-    /// Records without payload since the last one with it.
-    idle: u8,
+    /// What the peer owes for records without payload.
+    cost: u16,
     /// The peer is owed a key update.
     owes_update: bool,
     /// The peer is owed a refusal of a new handshake.
     owes_refusal: bool,
     /// An alert ended the connection, theirs or ours.
     over: bool,
+    /// A record that has not come whole.
+    rest: Vec<u8>,
+    /// A message of the handshake that goes on in the next record.
+    message: Vec<u8>,
+    receive: Half,
+    send: Half,
+    secrets: KernelConnection<ClientConnectionData>,
 }
 
 impl Session {
@@ -84,7 +89,7 @@ impl Session {
             tls13,
             rest,
             message: Vec::new(),
-            idle: 0,
+            cost: 0,
             owes_update: false,
             owes_refusal: false,
             over: false,
@@ -126,13 +131,13 @@ impl Session {
                 Ok((APPLICATION_DATA, length)) if self.message.is_empty() => {
                     opened.payload += length;
                     match length {
-                        0 => opened.ended = self.idles().err(),
-                        _ => self.idle = 0,
+                        0 => opened.ended = self.charge(RECORD_COST).err(),
+                        _ => self.cost = self.cost.saturating_sub(1),
                     }
                 }
                 Ok((kind, length)) => {
                     let content = room.get(..length).unwrap_or_default();
-                    opened.ended = self.control(kind, content).and_then(|()| self.idles()).err();
+                    opened.ended = self.charge(RECORD_COST).and_then(|()| self.control(kind, content)).err();
                 }
                 Err(ended) => opened.ended = Some(ended),
             }
@@ -140,9 +145,9 @@ impl Session {
         opened
     }
 
-    fn idles(&mut self) -> Result<(), Ended> {
-        self.idle += 1;
-        if self.idle > MAX_IDLE {
+    fn charge(&mut self, cost: u16) -> Result<(), Ended> {
+        self.cost += cost;
+        if self.cost > MAX_COST {
             Err(Ended::of(UNEXPECTED_MESSAGE, "many TLS records without payload"))
         } else {
             Ok(())
@@ -186,6 +191,7 @@ impl Session {
             let length = u32::from_be_bytes([0, *high, *mid, *low]) as usize;
             let Some((body, behind)) = more.split_at_checked(length) else { break };
             left = behind;
+            self.charge(MESSAGE_COST)?;
             match (*kind, body) {
                 (HELLO_REQUEST, []) if !self.tls13 => self.owes_refusal = true,
                 (NEW_SESSION_TICKET, _) if self.tls13 => self
@@ -205,22 +211,32 @@ impl Session {
         Ok(())
     }
 
-    /// Seals what is in `buffer` and appends the records to it; returns where they begin. `Err`: the keys are used up.
-    pub fn seal(&mut self, buffer: &mut Vec<u8>) -> Result<usize, String> {
+    /// Seals what is in `buffer` from `at` on, which has [`FRONT`] octets of room in front of it; returns where the records begin, which
+    /// end with `buffer`. `Err`: the keys are used up.
+    pub fn seal(&mut self, at: usize, buffer: &mut Vec<u8>) -> Result<usize, String> {
+        let length = buffer.len().saturating_sub(at);
+        if self.owes_refusal || self.owes_update || !self.send.is_good() || length > MAX_PAYLOAD {
+            return self.seal_more(at, buffer);
+        }
+        self.send.seal(APPLICATION_DATA, at, buffer).ok_or_else(|| WORN_OUT.to_owned())
+    }
+
+    /// The same behind the payload, for more than one record.
+    #[cold]
+    fn seal_more(&mut self, mut at: usize, buffer: &mut Vec<u8>) -> Result<usize, String> {
         let begin = buffer.len();
         if std::mem::take(&mut self.owes_refusal) {
             self.say(ALERT, &[WARNING, NO_RENEGOTIATION], buffer)?;
         }
-        let mut at = 0;
         while at < begin {
             match (self.tls13, self.send.is_good()) {
                 (true, good) if self.owes_update || !good => self.update(buffer)?,
                 (false, false) => return Err(WORN_OUT.to_owned()),
                 _ => {}
             }
-            let end = begin.min(at + MAX_PAYLOAD);
-            self.send.seal(APPLICATION_DATA, at..end, buffer).ok_or(WORN_OUT)?;
-            at = end;
+            let part = at..begin.min(at + MAX_PAYLOAD);
+            at = part.end;
+            self.append(APPLICATION_DATA, buffer, |buffer| buffer.extend_from_within(part))?;
         }
         Ok(begin)
     }
@@ -251,12 +267,18 @@ impl Session {
 
     /// Appends one record that is no payload.
     fn say(&mut self, kind: u8, content: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
-        let begin = out.len();
-        out.extend_from_slice(content);
+        self.append(kind, out, |out| out.extend_from_slice(content))
+    }
+
+    /// Appends one record with what `content` appends.
+    fn append(&mut self, kind: u8, out: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) -> Result<(), String> {
         let end = out.len();
-        let sealed = self.send.seal(kind, begin..end, out);
-        out.drain(begin..end);
-        sealed.ok_or_else(|| WORN_OUT.to_owned())
+        out.resize(end + FRONT, 0);
+        content(out);
+        let begin = self.send.seal(kind, end + FRONT, out).ok_or(WORN_OUT)?;
+        // A record of TLS 1.3 has no nonce in front.
+        out.drain(end..begin);
+        Ok(())
     }
 
     #[cfg(test)]
