@@ -91,6 +91,10 @@ struct LastFrame {
     pieces: [Option<(Segment, usize)>; 2],
     finished: Option<Segment>,
     waited: usize,
+    /// Silence in front of its speech.
+    before: usize,
+    /// As [`Playout::dry`] was before it.
+    dry: bool,
 }
 
 /// The queue. Bounded to 180 s of audio; what does not fit is refused and counted.
@@ -106,6 +110,8 @@ pub struct Playout {
     refused: u64,
     /// Silence given while the segment in front was open and empty and another one had audio.
     waited: usize,
+    /// The last frame was not full: what comes now begins.
+    dry: bool,
     last: LastFrame,
     standing: Standing,
     skipped: u64,
@@ -122,6 +128,7 @@ impl Playout {
             queued: 0,
             refused: 0,
             waited: 0,
+            dry: true,
             last: LastFrame { samples: Vec::with_capacity(rate.samples(MAX_FRAME_MS)), ..LastFrame::default() },
             standing: Standing::new(rate, KEPT_MS),
             skipped: 0,
@@ -196,7 +203,8 @@ impl Playout {
         self.last = LastFrame { samples: std::mem::take(&mut self.last.samples), ..LastFrame::default() };
     }
 
-    /// Fills `frame` completely (speech, then silence) and books it as sent.
+    /// Fills `frame` completely (speech, then silence) and books it as sent. Of what has just begun and comes in real time there may be less than
+    /// a frame: then the silence is before it ([`Self::before`]), as after it would be a hole in a word.
     /// Believe the result only once the frame is sent: [`Self::unsend`] takes back its reports too.
     pub fn next_frame(&mut self, frame: &mut [i16]) -> Played {
         let mut played = Played::default();
@@ -237,6 +245,11 @@ impl Playout {
         }
         self.last.samples.extend_from_slice(&frame[..played.samples]);
         frame[played.samples..].fill(0);
+        self.last.dry = std::mem::replace(&mut self.dry, played.samples < frame.len());
+        let goes_on = self.front().is_some_and(|entry| entry.state == State::Open && entry.queued.is_empty());
+        let begins = self.last.dry && played.samples > 0 && goes_on;
+        self.last.before = if begins { frame.len() - played.samples } else { 0 };
+        frame.rotate_right(self.last.before);
         if played.samples > 0 {
             self.waited = 0;
         }
@@ -251,6 +264,7 @@ impl Playout {
     /// What the frame reported as started or finished is reported again. Once per frame; nothing after a [`Self::flush`].
     pub fn unsend(&mut self) {
         self.waited = self.last.waited;
+        self.dry = self.last.dry;
         if let Some(segment) = self.last.finished.take() {
             self.finished.push_front(segment);
         }
@@ -293,10 +307,16 @@ impl Playout {
         }
         self.queued = 0;
         self.waited = 0;
+        self.dry = true;
         self.standing.reset();
         self.last = LastFrame { samples: std::mem::take(&mut self.last.samples), ..LastFrame::default() };
         self.last.samples.clear();
         cut
+    }
+
+    /// Samples of silence in front of the speech of the last frame.
+    pub fn before(&self) -> usize {
+        self.last.before
     }
 
     /// Whether nothing waits: no speech, no open segment, no [`Played::finished`] still to be reported.

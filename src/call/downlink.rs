@@ -298,7 +298,11 @@ impl Downlink {
         let played = self.playout.next_frame(&mut frame);
         match &mut self.tone {
             Some(tone) if played.samples == 0 => tone.fill(&mut frame),
-            _ => self.level.apply(self.encoder.rate(), &mut frame, played.samples),
+            _ => {
+                let (before, frame) = frame.split_at_mut(self.playout.before());
+                self.level.apply(self.encoder.rate(), before, 0);
+                self.level.apply(self.encoder.rate(), frame, played.samples);
+            }
         }
         if !self.write(frame, out) {
             self.playout.unsend();

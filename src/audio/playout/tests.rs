@@ -38,6 +38,33 @@ fn a_segment_is_reported_at_its_first_and_last_sample() {
     assert!(playout.is_idle());
 }
 
+/// What begins and is less than a frame has its silence before it, so that what follows follows without a hole; what ends has it behind.
+#[test]
+fn a_short_beginning_stands_at_the_end_of_its_frame() {
+    let mut playout = Playout::new(Rate::Hz8000);
+    for segment in [1, 2] {
+        playout.push(segment, &[1; 140]);
+        for _ in 0..2 {
+            let (played, samples) = frame(&mut playout);
+            assert_eq!((played.started, played.samples, playout.before()), (Some(segment), 140, 20));
+            assert_eq!((&samples[..20], &samples[20..]), (&[0; 20][..], &[1; 140][..]));
+            // An event took its place.
+            playout.unsend();
+        }
+        frame(&mut playout);
+        playout.push(segment, &[2; 160]);
+        assert_eq!((frame(&mut playout).1, playout.before()), (vec![2; 160], 0));
+        playout.push(segment, &[3; 100]);
+        let samples = frame(&mut playout).1;
+        assert_eq!((&samples[..100], &samples[100..]), (&[3; 100][..], &[0; 60][..]));
+        playout.push(segment, &[4; 60]);
+        playout.end(segment);
+        let samples = frame(&mut playout).1;
+        assert_eq!((&samples[..60], &samples[60..]), (&[4; 60][..], &[0; 100][..]));
+        assert_eq!(playout.heard(segment), Some(heard(segment, 57, 57)));
+    }
+}
+
 #[test]
 fn a_last_sample_at_the_frame_border_finishes_in_that_frame() {
     let mut playout = Playout::new(Rate::Hz8000);
@@ -284,6 +311,8 @@ proptest! {
                     let mut frame = vec![99; len];
                     let played = playout.next_frame(&mut frame);
                     last = Some((sent.len(), reports.len()));
+                    // All of its silence is on one side of the speech.
+                    frame.rotate_left(playout.before());
                     prop_assert!(frame[played.samples..].iter().all(|sample| *sample == 0));
                     prop_assert_eq!(played.segment.is_some(), played.samples > 0);
                     sent.extend(&frame[..played.samples]);

@@ -155,6 +155,60 @@ fn a_silent_caller_hears() {
     }
 }
 
+/// What a service that speaks in real time says, 20 ms at a time, a message before each packet but for the `late` one, which comes after it;
+/// `early` messages come before the first packet. The samples that the caller hears.
+fn in_real_time(early: usize, late: Option<usize>) -> Vec<i16> {
+    let audio: Vec<u8> = [8_000i16; 24 * 20 * 30].into_iter().flat_map(i16::to_le_bytes).collect();
+    let mut messages = audio.chunks(960);
+    let start = clock::now();
+    let (mut downlink, mut out, mut heard) = (downlink(), Vec::new(), Vec::new());
+    downlink.start(start);
+    for message in messages.by_ref().take(early.saturating_sub(1)) {
+        assert!(downlink.push(1, message));
+    }
+    for n in 0..25 {
+        let due = match late {
+            Some(late) if n == late => 0,
+            Some(late) if n == late + 1 => 2,
+            _ => 1,
+        };
+        for message in messages.by_ref().take(due) {
+            assert!(downlink.push(1, message));
+        }
+        assert!(matches!(
+            downlink.poll(start + Duration::from_millis(20 * n as u64), true, &mut out),
+            Frame::Packet(_)
+        ));
+        Law::Mu.decode(&out[12..], &mut heard);
+    }
+    heard
+}
+
+/// Lengths of silence between the first loud sample and the last.
+fn holes(heard: &[i16]) -> Vec<usize> {
+    let loud = |sample: &i16| sample.unsigned_abs() > 1_000;
+    let first = heard.iter().position(loud).unwrap_or(0);
+    let words = heard[first..].split(loud).map(<[i16]>::len).filter(|silence| *silence > 0);
+    words.collect()
+}
+
+/// RTP-03: of a first piece of 20 ms the filter keeps 2.5 ms back: the packet has them before the word, not in it, and there is no hole later.
+#[test]
+fn a_word_that_comes_in_real_time_has_no_hole() {
+    for early in [1, 2, 3] {
+        assert_eq!(holes(&in_real_time(early, None)), [0; 0], "{early}");
+    }
+}
+
+/// A service that is a message ahead has 17.5 ms waiting here (the filter keeps 2.5 ms). A message that is 20 ms late then makes a hole of 2.5 ms,
+/// once: nothing is lost, and from there on one such message is waited for.
+#[test]
+fn a_late_message_puts_in_what_was_missing() {
+    let heard = in_real_time(2, Some(10));
+    assert_eq!(holes(&heard), [20]);
+    assert_eq!(holes(&in_real_time(3, Some(10))), [0; 0]);
+}
+
 /// Marker, timestamp and sequence number.
 fn header(packet: &[u8]) -> (bool, u32, u16) {
     let timestamp = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
