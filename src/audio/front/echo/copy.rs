@@ -17,12 +17,12 @@ const STEPS: usize = 4;
 const QUIET: f32 = 12.0;
 const WIDE: usize = 8;
 
-/// 0 to 1. `sent`: `TAPS - 1` samples before those of `left`, then as many as it has.
-pub fn share(sent: &[f32; SENT], left: &[f32; KEPT]) -> f32 {
+/// 0 to 1. `sent`: the samples of so many places before those of `left`, then as many as it has.
+pub fn share<const N: usize>(sent: &[f32], left: &[f32; N]) -> f32 {
     let all = dot(left, left).max(1.0);
     let mut left = *left;
     // What was sent at the places chosen so far, made orthogonal to each other.
-    let mut chosen = [[0.0f32; KEPT]; STEPS];
+    let mut chosen = [[0.0f32; N]; STEPS];
     for n in 0..STEPS {
         let Some(mut fresh) = strongest(sent, &left) else { break };
         for earlier in chosen.iter().take(n) {
@@ -42,23 +42,23 @@ pub fn share(sent: &[f32; SENT], left: &[f32; KEPT]) -> f32 {
 }
 
 /// What was sent at the place that explains most.
-fn strongest(sent: &[f32; SENT], left: &[f32; KEPT]) -> Option<[f32; KEPT]> {
-    let mut power = sent.iter().take(KEPT).map(|x| x * x).sum::<f32>();
+fn strongest<const N: usize>(sent: &[f32], left: &[f32; N]) -> Option<[f32; N]> {
+    let mut power = sent.iter().take(N).map(|x| x * x).sum::<f32>();
     let (mut best, mut most) = (None, 0.0f32);
-    for (at, window) in sent.windows(KEPT).enumerate() {
+    for (at, window) in sent.windows(N).enumerate() {
         let product = dot(window, left);
-        let share = product * product / (power + QUIET * KEPT as f32);
+        let share = product * product / (power + QUIET * N as f32);
         if share > most {
-            (best, most) = (window.first_chunk::<KEPT>(), share);
+            (best, most) = (window.first_chunk::<N>(), share);
         }
         let at_end = |n: usize| sent.get(n).map_or(0.0, |x| x * x);
-        power = (power + at_end(at + KEPT) - at_end(at)).max(0.0);
+        power = (power + at_end(at + N) - at_end(at)).max(0.0);
     }
     best.copied()
 }
 
 /// Takes of `from` what is along `unit`.
-fn take(from: &mut [f32; KEPT], unit: &[f32; KEPT]) {
+fn take<const N: usize>(from: &mut [f32; N], unit: &[f32; N]) {
     let share = dot(from, unit);
     from.iter_mut().zip(unit).for_each(|(x, y)| *x -= share * y);
 }
@@ -89,8 +89,8 @@ mod tests {
         for from in (1_000..9_000).step_by(1_000) {
             let sent: [f32; SENT] = voice(from, 21);
             let path = |tap: usize| (tap as f32 * 0.7).sin() * (-(tap as f32) / 6.0).exp();
-            let echo = std::array::from_fn(|n| (0..24).map(|tap| path(tap) * sent[n + 100 - tap]).sum());
-            let (same, other) = (share(&sent, &echo), share(&sent, &voice(from, 22)));
+            let echo: [f32; KEPT] = std::array::from_fn(|n| (0..24).map(|tap| path(tap) * sent[n + 100 - tap]).sum());
+            let (same, other) = (share(&sent, &echo), share(&sent, &voice::<KEPT>(from, 22)));
             assert!(same > 0.6, "at {from}: an echo is a copy of {same:.2}");
             assert!(other < 0.5, "at {from}: another voice is a copy of {other:.2}");
         }

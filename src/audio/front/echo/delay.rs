@@ -4,14 +4,21 @@
 //! times in a row. Runs only while the echo path is unknown or in doubt: it is the dearest part of the guard.
 
 use super::canceller::PIECE;
+use super::copy;
 
 /// 8 kHz samples to one of ours.
 pub const DOWN: usize = 4;
 /// Delays that are looked at, ours: 512 ms.
 const LAGS: usize = 1_024;
-const BUFFER: usize = LAGS + 512;
+/// Newest samples in which another voice is told from an echo: 100 ms.
+const NEWEST: usize = 200;
+/// What is kept of what was sent, at least.
+const KEPT: usize = LAGS + NEWEST;
+const BUFFER: usize = KEPT + 512;
 /// Samples of a piece.
 const BLOCK: usize = PIECE / DOWN;
+/// Delays of most lines: 300 ms.
+const SOON: usize = 600;
 const WIDE: usize = 8;
 /// Share of the correlation that is kept from one look to the next (50 ms).
 const KEEP: f32 = 0.94;
@@ -37,6 +44,8 @@ pub struct DelaySearch {
     sent: Vec<f32>,
     /// Index `LAGS - 1 - lag`.
     correlation: Vec<f32>,
+    /// The newest of what came, oldest first.
+    newest: [f32; NEWEST],
     near_power: f32,
     /// Of the block of [`LOOK`] samples that is being gathered, and of those before it, as [`DelaySearch::push`] went by.
     block: f32,
@@ -58,10 +67,11 @@ pub struct DelaySearch {
 impl DelaySearch {
     pub fn new() -> DelaySearch {
         let mut sent = Vec::with_capacity(BUFFER + BLOCK);
-        sent.resize(LAGS, 0.0);
+        sent.resize(KEPT, 0.0);
         DelaySearch {
             sent,
             correlation: vec![0.0; LAGS],
+            newest: [0.0; NEWEST],
             near_power: 0.0,
             block: 0.0,
             blocks: [0.0; BLOCKS],
@@ -88,7 +98,7 @@ impl DelaySearch {
     /// Nothing was sent for long.
     pub fn pause(&mut self) {
         self.sent.clear();
-        self.sent.resize(LAGS, 0.0);
+        self.sent.resize(KEPT, 0.0);
         (self.last_sent, self.last_near) = (0.0, 0.0);
     }
 
@@ -100,9 +110,9 @@ impl DelaySearch {
     /// Both streams of the same time, 8 kHz, at most [`PIECE`] samples. `search`: also looks. The delay in 8 kHz samples, when found.
     pub fn push(&mut self, sent: &[f32], near: &[f32], search: bool, known: Option<usize>) -> Option<usize> {
         if self.sent.len() + BLOCK > BUFFER {
-            let from = self.sent.len() - LAGS;
+            let from = self.sent.len() - KEPT;
             self.sent.copy_within(from.., 0);
-            self.sent.truncate(LAGS);
+            self.sent.truncate(KEPT);
         }
         let mut came = [0.0; BLOCK];
         let mut count = 0;
@@ -114,6 +124,10 @@ impl DelaySearch {
             self.sent.push(dx);
             self.block += dx * dx;
             count += 1;
+        }
+        self.newest.copy_within(count.., 0);
+        if let (Some(to), Some(came)) = (self.newest.get_mut(NEWEST - count..), came.get(..count)) {
+            to.copy_from_slice(came);
         }
         if search {
             self.near_power += came.iter().map(|y| y * y).sum::<f32>();
@@ -127,6 +141,17 @@ impl DelaySearch {
         self.blocks.rotate_right(1);
         self.blocks[0] = std::mem::take(&mut self.block);
         if search { self.look(known.map(|delay| delay / DOWN)) } else { None }
+    }
+
+    /// Of the last 100 ms of what came: how much is a copy of what was sent, however late, and how much came for what was sent within
+    /// 300 ms before; both as shares of power.
+    pub fn stranger(&self) -> Option<(f32, f32)> {
+        let sent = self.sent.get(self.sent.len().checked_sub(KEPT - 1)?..)?;
+        let copy = copy::share::<NEWEST>(sent, &self.newest);
+        let came = self.newest.iter().map(|y| y * y).sum::<f32>();
+        let sent = sent.get(sent.len().checked_sub(NEWEST + SOON)?..)?;
+        let sent = sent.iter().map(|x| x * x).sum::<f32>() * NEWEST as f32 / sent.len() as f32;
+        Some((copy, came / sent.max(1.0)))
     }
 
     /// Adds the newest `count` samples to every lag's sum.

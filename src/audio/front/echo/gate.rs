@@ -29,6 +29,8 @@ pub struct Verdict {
     pub ask: bool,
     /// About to open on the filter's word alone: is what it leaves a copy of what was sent?
     pub copy: bool,
+    /// Something came, and whether the line has an echo is not known: is it another voice?
+    pub stranger: bool,
 }
 
 /// Agent speech louder than this may be heard as echo: -50 dBFS.
@@ -67,6 +69,24 @@ const COPY: f32 = 0.5;
 const OTHER: f32 = 0.35;
 /// Pieces (30 ms) for which a copy is learned from.
 const EXCUSED: u32 = 6;
+/// Less of a copy than this is another voice, on a line nobody knows: echoes gave 0.48 and more.
+/// The first time it must be sure.
+const STRANGER: f32 = 0.3;
+const STRANGER_FIRST: f32 = 0.2;
+/// Pieces (300 ms) for which another voice passes: its pauses, and the time to the next look.
+const HEARS: u32 = 60;
+/// Pieces louder than the noise that a look needs (60 ms), and pieces between two looks, while shut, while open, and while sure.
+const VOICED: u32 = 12;
+const LOOK: u32 = 3;
+const LOOK_OPEN: u32 = 10;
+const LOOK_SURE: u32 = 40;
+/// Looks that count.
+const STRANGE: u32 = 12;
+/// From here on the other voice may pause for 0.8 s.
+const FAMILIAR: u32 = 4;
+const PAUSES: u32 = 160;
+/// So much of a copy is no chance.
+const SURELY: f32 = 0.8;
 /// A line whose filter is not settled may return this much more, at some tones, than was seen of it (3 dB).
 const NEW: f32 = 2.0;
 /// Pieces (150 ms) after a move.
@@ -132,6 +152,11 @@ pub struct Gate {
     known: bool,
     /// Pieces in which what the filter leaves is known to be a copy of what was sent.
     excused: u32,
+    /// Pieces louder than the noise, of late.
+    voiced: u32,
+    /// Pieces until the next look, and how often of late another voice was heard.
+    look: u32,
+    strange: u32,
     active: bool,
 }
 
@@ -170,6 +195,9 @@ impl Gate {
             random: 1,
             known: false,
             excused: 0,
+            voiced: 0,
+            look: 0,
+            strange: 0,
             active: false,
         }
     }
@@ -209,6 +237,26 @@ impl Gate {
             self.open = true;
             self.hold = (8 + self.score).min(32);
             self.to = 1.0;
+        }
+    }
+    /// Of a line not known to have an echo: `copy` of the last 100 ms is a copy of what was sent, and so much came for what was sent.
+    pub fn stranger(&mut self, copy: f32, ratio: f32) {
+        let limit = if self.strange == 0 { STRANGER_FIRST } else { STRANGER };
+        self.look = match (self.open, self.strange) {
+            (_, STRANGE) => LOOK_SURE,
+            (true, _) => LOOK_OPEN,
+            (false, _) => LOOK,
+        };
+        if copy < limit {
+            self.strange = (self.strange + if copy < 0.5 * STRANGER { 2 } else { 1 }).min(STRANGE);
+            (self.open, self.to) = (true, 1.0);
+            self.hold = self.hold.max(if self.strange >= FAMILIAR { PAUSES } else { HEARS });
+            self.bound(2.0 * copy * ratio);
+        } else if copy > COPY {
+            self.strange = self.strange.saturating_sub(if copy > SURELY { 4 } else { 1 });
+            if self.strange == 0 && self.loud < OPEN {
+                (self.open, self.hold) = (false, 0);
+            }
         }
     }
     fn shut(&mut self) {
@@ -319,11 +367,12 @@ impl Gate {
         let copy = !self.open && by_filter && self.score >= EARLY && self.loud < OPEN;
         if (self.open && self.score >= OPEN) || self.loud >= OPEN {
             self.open = true;
-            self.hold = (8 + self.score).min(32);
+            let familiar = !self.known && self.strange >= FAMILIAR;
+            self.hold = if familiar { PAUSES } else { (8 + self.score).min(32) };
         } else if self.hold > 0 {
             self.hold -= 1;
         } else {
-            self.open = false;
+            (self.open, self.hold) = (false, 0);
         }
         // More is left than before: the caller, or the path moved. The filter waits a little for which it is.
         let doubt = converged && self.excused == 0 && unexplained > 1.0;
@@ -352,8 +401,14 @@ impl Gate {
         if lost {
             (self.bad, self.rest, self.settled) = (0, 1.0, 0);
         }
+        self.voiced =
+            if heard.near > self.floor * 8.0 + NOISE { self.voiced + 1 } else { self.voiced.saturating_sub(1) };
+        self.voiced = self.voiced.min(2 * VOICED);
+        self.look = self.look.saturating_sub(1);
+        // What is louder than the line's echo can be needs no look, which is dear.
+        let stranger = !self.known && self.voiced >= VOICED && self.look == 0 && self.loud < OPEN;
         let audible = heard.near > self.floor * 4.0 + LEAST * 0.5;
-        Verdict { search: audible && !(converged && self.rest < 0.25), good, lost, ask, copy }
+        Verdict { search: audible && !(converged && self.rest < 0.25), good, lost, ask, copy, stranger }
     }
 
     fn learn_line(&mut self, heard: &Heard) {

@@ -179,6 +179,11 @@ impl EchoGuard {
         if let Some(found) = self.search.push(&sent[..length], &near[..length], verdict.search, self.delay) {
             self.found(found);
         }
+        if verdict.stranger && self.delay.is_none() {
+            if let Some((copy, ratio)) = self.search.stranger() {
+                self.gate.stranger(copy, ratio);
+            }
+        }
         if let Some(bound) = self.search.take_bound().filter(|_| self.delay.is_none()) {
             self.gate.bound(bound);
         }

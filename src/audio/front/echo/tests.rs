@@ -45,3 +45,24 @@ fn the_echo_of_the_first_word_is_kept_back() {
         assert!(heard < -55.0, "{delay_ms} ms: {heard:.1} dBFS of the first word came through");
     }
 }
+
+/// Both speak from the first moment on, on a line without echo: a tenth of a second into the caller's first word it is known to be another voice,
+/// and from then on nearly all of it passes.
+#[test]
+fn another_voice_passes_within_a_tenth_of_a_second() {
+    let (mut spoken, mut passed, mut first) = (0, 0, Vec::new());
+    for seed in 31..37 {
+        let (sent, mut came) = (tone::voice(4_000, seed), vec![0; 320]);
+        came.extend(tone::voice(3_960, seed + 100));
+        let heard = guarded(&sent, &came);
+        let power = |frame: &[i16]| frame.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / 160.0;
+        let frames = || came.chunks(160).zip(heard.chunks(160)).enumerate().filter(|(_, (came, _))| power(came) > 1e5);
+        let begins = frames().next().map_or(0, |(n, _)| n);
+        first.extend(frames().find(|(_, (came, heard))| came == heard).map(|(n, _)| 20 * (n - begins)));
+        spoken += frames().filter(|(n, _)| *n > begins + 10).count();
+        passed += frames().filter(|(n, (came, heard))| *n > begins + 10 && came == heard).count();
+    }
+    first.sort_unstable();
+    assert!(first.len() == 6 && first[3] <= 140, "first heard after {first:?} ms");
+    assert!(passed * 100 >= spoken * 85, "{passed} of {spoken} frames of speech");
+}
