@@ -86,10 +86,12 @@ pub struct ReceiverStats {
 
 /// Silence of the present SSRC after which another one is taken.
 const SSRC_TIMEOUT: Duration = Duration::from_millis(60);
-/// Who did not look (a stalled machine) cannot know who was silent: what came meanwhile is still being read for `READING`, and another SSRC
-/// among it waits. A gap of more than `FRAME` may be the packets' own length and counts once, one of more than `SSRC_TIMEOUT` every time.
-const FRAME: Duration = Duration::from_millis(20);
+/// Who did not look (a stalled machine) cannot know who was silent: after a gap this much longer than a packet, what came meanwhile is still
+/// being read for `READING`, and another SSRC among it waits.
+const STALL: Duration = Duration::from_millis(10);
 const READING: Duration = Duration::from_millis(20);
+/// A packet's length, before one was read, ms.
+const FRAME_MS: u32 = 20;
 /// However badly the machine is, silence of this length is silence.
 const SURELY: Duration = Duration::from_millis(500);
 /// Longest loss reported at once, in ticks: 1 s.
@@ -108,6 +110,8 @@ pub struct Receiver {
     /// When a packet or the owner's clock was here last; until when, since our SSRC's last packet, nobody is called silent.
     looked: Option<Instant>,
     doubt: Option<Instant>,
+    /// Length of the last audio packet, in ticks.
+    packet_ticks: u32,
     /// The audio payload type that was looked up last, and what it carries: nearly always that of the next packet.
     recent: Option<(u8, Codec)>,
     dtmf: Option<u8>,
@@ -144,6 +148,7 @@ impl Receiver {
             ssrc: None,
             looked: None,
             doubt: None,
+            packet_ticks: 0,
             recent: None,
             dtmf: None,
             comfort_noise: None,
@@ -348,8 +353,8 @@ impl Receiver {
 
     fn look(&mut self, now: Instant) {
         let Some(before) = self.looked.replace(now) else { return };
-        let gap = now.saturating_duration_since(before);
-        if gap > SSRC_TIMEOUT || (gap > FRAME && self.doubt.is_none()) {
+        let packet = Duration::from_millis(u64::from((self.packet_ticks / TICKS_PER_MS).max(FRAME_MS)));
+        if now.saturating_duration_since(before) > packet + STALL {
             self.doubt = Some(now + READING);
         }
     }
@@ -414,6 +419,7 @@ impl Receiver {
         let packet = self.reorder.current();
         let ticks = codec.ticks(&packet.payload);
         let units_per_tick = (codec.clock_per_ms() / TICKS_PER_MS).max(1);
+        self.packet_ticks = ticks;
         let by_sequence = self.missing.saturating_mul(ticks);
         // A packet is sent when its last sample was spoken.
         let passed = match (self.audio_arrived, packet.arrived) {

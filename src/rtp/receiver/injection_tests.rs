@@ -56,6 +56,17 @@ fn a_stall_is_no_pause() {
         world.tick(20);
         assert_eq!(world.audio(8_001).len(), 1);
     }
+    // A machine that looks every 50 ms and reads the caller's packets now and then.
+    let mut world = World::new();
+    for n in 0..10 {
+        world.ssrc = 0xABCD;
+        assert_eq!(world.audio(n).len(), 1);
+        for k in 0..3 {
+            world.tick(50);
+            world.ssrc = 0x2222;
+            assert_eq!(world.audio(9_000 + 3 * n + k), []);
+        }
+    }
     let mut world = World::new();
     world.audio(0);
     world.tick(500);

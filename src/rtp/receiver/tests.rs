@@ -345,21 +345,27 @@ fn a_stray_sequence_number_does_not_disturb() {
 fn a_new_ssrc_is_followed_within_60_ms() {
     for ptime in [10u64, 20, 30, 60] {
         let mut world = World::new();
+        let units = 8 * ptime as u32;
+        let say = |world: &mut World, n: u16| {
+            let mut payload = vec![0xFF; units as usize];
+            payload[0] = n as u8;
+            world.packet(0, n, u32::from(n) * units, &payload)
+        };
         for n in 0..20 {
-            world.audio(n);
+            say(&mut world, n);
             world.tick(ptime);
         }
         world.ssrc = 0x1111;
         let mut n = 5000;
         let mut silent = 0;
-        while world.audio_at(n, u32::from(n) * 160).is_empty() {
+        while say(&mut world, n).is_empty() {
             n += 1;
             silent += ptime;
             world.tick(ptime);
             assert!(silent <= 60, "ptime {ptime}");
         }
         world.tick(ptime);
-        assert_eq!(world.audio_at(n + 1, u32::from(n + 1) * 160).len(), 1);
+        assert_eq!(say(&mut world, n + 1).len(), 1);
         assert_eq!((world.receiver.stats().ssrc_changes, world.receiver.stats().lost), (1, 0));
     }
 }
