@@ -6,6 +6,7 @@
 //! examples/echo echo alone gave 0.6 to 0.8, callers below 0.5, most below 0.3.
 
 use super::canceller::TAPS;
+use std::ops::Range;
 
 /// What is compared: 50 ms. Shorter, and voices of the same pitch are too much alike.
 pub const KEPT: usize = 400;
@@ -15,6 +16,8 @@ pub const SENT: usize = TAPS - 1 + KEPT;
 const STEPS: usize = 4;
 /// Power per sample below which a place of what was sent is silence.
 const QUIET: f32 = 12.0;
+/// Places either way of the strongest in which the others lie: 24 ms at 2 kHz.
+const RINGS: usize = 48;
 const WIDE: usize = 8;
 
 /// 0 to 1. `sent`: the samples of so many places before those of `left`, then as many as it has.
@@ -23,8 +26,13 @@ pub fn share<const N: usize>(sent: &[f32], left: &[f32; N]) -> f32 {
     let mut left = *left;
     // What was sent at the places chosen so far, made orthogonal to each other.
     let mut chosen = [[0.0f32; N]; STEPS];
+    // A line's taps lie together: after the first, only its neighbours are looked at.
+    let mut places = 0..usize::MAX;
     for n in 0..STEPS {
-        let Some(mut fresh) = strongest(sent, &left) else { break };
+        let Some((at, mut fresh)) = strongest(sent, &left, &places) else { break };
+        if n == 0 {
+            places = at.saturating_sub(RINGS)..at.saturating_add(RINGS + 1);
+        }
         for earlier in chosen.iter().take(n) {
             take(&mut fresh, earlier);
         }
@@ -41,20 +49,21 @@ pub fn share<const N: usize>(sent: &[f32], left: &[f32; N]) -> f32 {
     1.0 - dot(&left, &left) / all
 }
 
-/// What was sent at the place that explains most.
-fn strongest<const N: usize>(sent: &[f32], left: &[f32; N]) -> Option<[f32; N]> {
+/// What was sent at that place, of `places`, that explains most; and which it is.
+fn strongest<const N: usize>(sent: &[f32], left: &[f32; N], places: &Range<usize>) -> Option<(usize, [f32; N])> {
+    let sent = sent.get(places.start..)?;
     let mut power = sent.iter().take(N).map(|x| x * x).sum::<f32>();
     let (mut best, mut most) = (None, 0.0f32);
-    for (at, window) in sent.windows(N).enumerate() {
+    for (at, window) in sent.windows(N).take(places.len()).enumerate() {
         let product = dot(window, left);
         let share = product * product / (power + QUIET * N as f32);
         if share > most {
-            (best, most) = (window.first_chunk::<N>(), share);
+            (best, most) = (window.first_chunk::<N>().map(|window| (places.start + at, *window)), share);
         }
         let at_end = |n: usize| sent.get(n).map_or(0.0, |x| x * x);
         power = (power + at_end(at + N) - at_end(at)).max(0.0);
     }
-    best.copied()
+    best
 }
 
 /// Takes of `from` what is along `unit`.
