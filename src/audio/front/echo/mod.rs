@@ -12,8 +12,8 @@
 //! | `gate` | decides what is echo alone, and puts the line's own noise in its place |
 //!
 //! Until a line has shown how much it echoes, it is taken for a bad one (6 dB of return loss), so that the first words of a call are safe;
-//! a line without echo is known as such within a second of the agent's speech, also when the caller speaks at the same time: what came then is no
-//! copy of what was sent. The guard sleeps when nothing was sent for 600 ms.
+//! a line without echo is known as such within a second of the agent's speech, and a caller who speaks at the same time passes after a tenth of one:
+//! what came then is no copy of what was sent. The guard sleeps when nothing was sent for 600 ms.
 
 mod canceller;
 mod copy;
@@ -179,10 +179,11 @@ impl EchoGuard {
         if let Some(found) = self.search.push(&sent[..length], &near[..length], verdict.search, self.delay) {
             self.found(found);
         }
-        if verdict.stranger && self.delay.is_none() {
-            if let Some((copy, ratio)) = self.search.stranger() {
-                self.gate.stranger(copy, ratio);
-            }
+        if verdict.stranger
+            && self.delay.is_none()
+            && let Some((copy, ratio)) = self.search.stranger()
+        {
+            self.gate.stranger(copy, ratio);
         }
         if let Some(bound) = self.search.take_bound().filter(|_| self.delay.is_none()) {
             self.gate.bound(bound);
