@@ -86,10 +86,12 @@ async fn a_thousand_mixed_calls_leave_nothing() {
     assert_eq!(counts.user_agent.sessions, 0, "{counts:?}");
     assert_eq!((counts.panics, counts.foreign), (0, 0));
     let records = world.stop().await;
-    assert_eq!(records.len(), CALLS, "one record an INVITE");
+    // Of more than a hundred refusals a second some share a record, which says how many it stands for.
     let mut causes: BTreeMap<&str, usize> = BTreeMap::new();
     for record in &records {
-        *causes.entry(record["cause"].as_str().unwrap()).or_default() += 1;
+        let folded = record["folded"].as_u64().unwrap_or(0) as usize;
+        *causes.entry(record["cause"].as_str().unwrap()).or_default() += 1 + folded;
     }
+    assert_eq!(causes.values().sum::<usize>(), CALLS, "every INVITE is in a record");
     assert_eq!(causes, expected);
 }
