@@ -32,6 +32,24 @@ struct Echo {
 }
 
 impl Echo {
+    fn new() -> Echo {
+        let now = clock::now();
+        Echo {
+            call: talking::call(now, FrontParams::default()),
+            now,
+            coming: Vec::new(),
+            due: None,
+            answers: false,
+            heard: Vec::new(),
+        }
+    }
+
+    fn is_ready(&mut self) {
+        for event in &talking::SESSION[..2] {
+            self.input(Input::RealtimeText(event));
+        }
+    }
+
     fn input(&mut self, input: Input<'_>) {
         self.call.handle(self.now, input);
         loop {
@@ -77,27 +95,24 @@ impl Echo {
     }
 }
 
+/// 20 ms of µ-law: a word, and none.
+fn words() -> [Vec<u8>; 2] {
+    [tone::dual(1_000.0, 1_000.0, 20, 0.5), vec![0; 160]].map(|samples| {
+        let mut codes = Vec::new();
+        Law::Mu.encode(&samples, &mut codes);
+        codes
+    })
+}
+
 /// How long a word is on its way; the session was ready after `ready` ticks, packets came in each fourth tick from `phase` on.
 fn mouth_to_ear(ready: u64, phase: u64) -> Duration {
-    let now = clock::now();
-    let mut echo = Echo {
-        call: talking::call(now, FrontParams::default()),
-        now,
-        coming: Vec::new(),
-        due: None,
-        answers: false,
-        heard: Vec::new(),
-    };
+    let mut echo = Echo::new();
     let mut sender = Sender::new(1, 65_000, 7);
-    let (mut loud, mut quiet, mut datagram) = (Vec::new(), Vec::new(), Vec::new());
-    Law::Mu.encode(&tone::dual(1_000.0, 1_000.0, 20, 0.5), &mut loud);
-    Law::Mu.encode(&[0; 160], &mut quiet);
-    let mut said = now;
+    let ([loud, quiet], mut datagram) = (words(), Vec::new());
+    let mut said = echo.now;
     for tick in 0..400 {
         if tick == ready {
-            for event in &talking::SESSION[..2] {
-                echo.input(Input::RealtimeText(event));
-            }
+            echo.is_ready();
         }
         let comes = tick >= phase && (tick - phase).is_multiple_of(4);
         if comes {
@@ -139,22 +154,10 @@ const STALL: u64 = 40;
 
 /// The same word each second after a stall that ends at 2 s: how long each is on its way.
 fn after_a_stall(stalled: Stalled, phase: u64) -> Vec<Duration> {
-    let now = clock::now();
-    let mut echo = Echo {
-        call: talking::call(now, FrontParams::default()),
-        now,
-        coming: Vec::new(),
-        due: None,
-        answers: false,
-        heard: Vec::new(),
-    };
-    for event in &talking::SESSION[..2] {
-        echo.input(Input::RealtimeText(event));
-    }
+    let mut echo = Echo::new();
+    echo.is_ready();
     let mut sender = Sender::new(1, 65_000, 7);
-    let (mut loud, mut quiet) = (Vec::new(), Vec::new());
-    Law::Mu.encode(&tone::dual(1_000.0, 1_000.0, 20, 0.5), &mut loud);
-    Law::Mu.encode(&[0; 160], &mut quiet);
+    let [loud, quiet] = words();
     let (mut waiting, mut held, mut said) = (Vec::<Vec<u8>>::new(), Vec::new(), Vec::new());
     for tick in 0..2_000 {
         let stands = (400 - STALL..400).contains(&tick);
