@@ -11,6 +11,11 @@ const TO_TURN: u32 = 2;
 const HURRY: u32 = 4;
 const LEAST: Duration = Duration::from_secs(2);
 
+/// Whether an answer (408 = none) means that somebody is there who takes calls.
+pub fn is_there(status: u16) -> bool {
+    !matches!(status, 408 | 503 | 504)
+}
+
 #[derive(Clone, Debug)]
 pub struct Probe {
     every: Duration,
@@ -39,7 +44,7 @@ impl Probe {
 
     /// What came of it; 408 = nothing. Returns whether the target went up or down by it.
     pub fn answered(&mut self, now: Instant, status: u16) -> bool {
-        let there = !matches!(status, 408 | 503 | 504);
+        let there = is_there(status);
         (self.asked, self.last) = (false, Some((now, status)));
         let before = self.up;
         match self.up {

@@ -2,7 +2,7 @@
 //!
 //! In: what lookups and OPTIONS came to. Out: what to look up and whom to ask next, the flows of a trunk with those that are up first.
 
-use super::probe::Probe;
+use super::probe::{self, Probe};
 use super::trunks::Trunks;
 use crate::observe::trunks::TargetState;
 use crate::sip::uri::Uri;
@@ -177,9 +177,15 @@ impl Targets {
         let down = |hop: &&Hop| hop.probe.as_ref().is_some_and(|probe| probe.is_up() == Some(false));
         let hop = of.targets.iter().flat_map(|target| &target.hops).find(down)?;
         let status = hop.probe.as_ref().and_then(Probe::last).map_or(408, |(_, status)| status);
-        let what =
-            if status == 408 { "does not answer OPTIONS".to_owned() } else { format!("answers OPTIONS with {status}") };
-        Some(format!("{} {what}: check that it runs, its firewall, and that it takes OPTIONS from us", hop.flow.remote))
+        let check = "check that it runs, its firewall, and that it takes OPTIONS from us";
+        let what = match status {
+            408 => format!("does not answer OPTIONS: {check}"),
+            _ if probe::is_there(status) => {
+                format!("was down and answers OPTIONS again ({status}): wait, the next answer puts it back in use")
+            }
+            _ => format!("answers OPTIONS with {status}: {check}"),
+        };
+        Some(format!("{} {what}", hop.flow.remote))
     }
 }
 
@@ -228,9 +234,9 @@ mod tests {
         assert_eq!(targets.answered(later, FIRST, flow(3), 408), Some(false));
         assert_eq!(targets.flows(TRUNK), [flow(2), flow(4), flow(3)]);
         assert!(targets.problem(TRUNK).is_some_and(|why| why.contains("192.0.2.3:5060 does not answer")));
-        for _ in 0..2 {
-            targets.answered(later, FIRST, flow(3), 200);
-        }
+        targets.answered(later, FIRST, flow(3), 200);
+        assert!(targets.problem(TRUNK).is_some_and(|why| why.contains("answers OPTIONS again (200): wait")));
+        targets.answered(later, FIRST, flow(3), 200);
         assert_eq!(targets.flows(TRUNK), [flow(2), flow(3), flow(4)]);
         assert_eq!(targets.problem(TRUNK), None);
     }

@@ -2,6 +2,7 @@
 //! test but the ciphers of SRTP.
 
 use crate::caller::{Caller, header, status};
+use crate::peer::Seen;
 use crate::world::PATIENCE;
 use base64_simd::STANDARD;
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +23,7 @@ pub struct Callee {
     cseq: u32,
     sequence: u16,
     srtp: Option<Box<Srtp>>,
+    seen: Seen,
 }
 
 /// Key and salt that we send with.
@@ -41,6 +43,7 @@ impl Callee {
             cseq: 0,
             sequence: 0,
             srtp: None,
+            seen: Seen::default(),
         }
     }
 
@@ -48,7 +51,7 @@ impl Callee {
         format!("sip:300@{}", self.sip.local_addr().unwrap())
     }
 
-    /// The next request of this method; others that need an answer get 200, responses are passed over.
+    /// The next request of this method; others and responses are passed over, and what is sent again gets its answer again.
     pub async fn request(&mut self, method: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut buffer = vec![0; 8192];
@@ -57,8 +60,13 @@ impl Callee {
             let (n, from) = received.unwrap_or_else(|_| panic!("no {method} in {PATIENCE:?}")).unwrap();
             self.server = Some(from);
             let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
-            if status(&text) == 0 && text.starts_with(&format!("{method} ")) {
-                return text;
+            if status(&text) != 0 {
+                continue;
+            }
+            match self.seen.again(&text) {
+                None if text.starts_with(&format!("{method} ")) => return text,
+                Some(answer) if !answer.is_empty() => drop(self.sip.send_to(answer.as_bytes(), from).await.unwrap()),
+                _ => {}
             }
         }
     }
@@ -77,6 +85,7 @@ impl Callee {
             "SIP/2.0 {line}\r\n{keep}To: {to}\r\nContact: <sip:300@{contact}>\r\n{kind}Content-Length: {}\r\n\r\n{sdp}",
             sdp.len()
         );
+        self.seen.answered(request, &text);
         self.sip.send_to(text.as_bytes(), self.server.unwrap()).await.unwrap();
     }
 

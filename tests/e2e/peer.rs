@@ -2,18 +2,43 @@
 
 use crate::caller::header;
 use crate::world::PATIENCE;
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::net::UdpSocket;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 pub struct Peer {
     pub socket: UdpSocket,
+    seen: Seen,
+}
+
+/// Requests that came, by transaction, each with what it was answered ("" = not yet): over UDP, a busy machine makes the other side send
+/// some of them again, and a test counts transactions.
+#[derive(Default)]
+pub struct Seen(Mutex<HashMap<String, String>>);
+
+impl Seen {
+    fn transaction(request: &str) -> String {
+        format!("{:?} {:?}", header(request, "Via"), header(request, "CSeq"))
+    }
+
+    /// For a request that was here before: what it was answered.
+    pub fn again(&self, request: &str) -> Option<String> {
+        let mut seen = self.0.lock().unwrap();
+        let before = seen.get(&Seen::transaction(request)).cloned();
+        before.or_else(|| seen.insert(Seen::transaction(request), String::new()))
+    }
+
+    pub fn answered(&self, request: &str, answer: &str) {
+        self.0.lock().unwrap().insert(Seen::transaction(request), answer.to_owned());
+    }
 }
 
 impl Peer {
     pub async fn at(ip: IpAddr) -> Peer {
-        Peer { socket: UdpSocket::bind((ip, 0)).await.unwrap() }
+        Peer { socket: UdpSocket::bind((ip, 0)).await.unwrap(), seen: Seen::default() }
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -33,10 +58,19 @@ impl Peer {
         panic!("no {method} in {PATIENCE:?}")
     }
 
+    /// The next message that is new; one that is sent again gets its answer again.
     pub async fn next(&self, wait: Duration) -> Option<(String, SocketAddr)> {
+        let deadline = Instant::now() + wait;
         let mut buffer = vec![0; 8192];
-        let (n, from) = timeout(wait, self.socket.recv_from(&mut buffer)).await.ok()?.unwrap();
-        Some((String::from_utf8_lossy(&buffer[..n]).into_owned(), from))
+        loop {
+            let (n, from) = timeout_at(deadline, self.socket.recv_from(&mut buffer)).await.ok()?.unwrap();
+            let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
+            match self.seen.again(&text) {
+                None => return Some((text, from)),
+                Some(answer) if answer.is_empty() => {}
+                Some(answer) => drop(self.socket.send_to(answer.as_bytes(), from).await.unwrap()),
+            }
+        }
     }
 
     /// Answers a request; `headers` are whole lines.
@@ -53,6 +87,7 @@ impl Peer {
             keep("Call-ID:"),
             keep("CSeq:")
         );
+        self.seen.answered(request, &text);
         self.socket.send_to(text.as_bytes(), to).await.unwrap();
     }
 
