@@ -92,8 +92,12 @@ const STALL: Duration = Duration::from_millis(10);
 const READING: Duration = Duration::from_millis(20);
 /// A packet's length, before one was read, ms.
 const FRAME_MS: u32 = 20;
-/// However badly the machine is, silence of this length is silence.
+/// A machine that stalls again and again is not waited for any longer once ours has been silent for this long.
 const SURELY: Duration = Duration::from_millis(500);
+/// Of others while ours is silent: a stream has so many packets in a second at most, and so many more may have waited. What comes faster is
+/// a flood, whose packets may have pushed ours out of the socket's buffer.
+const STREAM_PER_SECOND: u128 = 100;
+const STREAM_WAITING: u32 = 16;
 /// Longest loss reported at once, in ticks: 1 s.
 const MAX_LOST: u32 = 8_000;
 /// A pause by the sender's clock that is longer than the time that passed by more than this is no pause: the clock jumped.
@@ -110,6 +114,8 @@ pub struct Receiver {
     /// When a packet or the owner's clock was here last; until when, since our SSRC's last packet, nobody is called silent.
     looked: Option<Instant>,
     doubt: Option<Instant>,
+    /// Packets of others since.
+    others: u32,
     /// Length of the last audio packet, in ticks.
     packet_ticks: u32,
     /// The audio payload type that was looked up last, and what it carries: nearly always that of the next packet.
@@ -133,8 +139,8 @@ pub struct Receiver {
     source: Source,
     reorder: Reorder,
     patience: Patience,
-    /// The SSRC before the present one, which was only pausing if it is heard again.
-    former_ssrc: Option<u32>,
+    /// The SSRC before the present one, which was only pausing if it is heard again, and the sequence number that was due.
+    former: Option<(u32, Option<u16>)>,
     /// The audio payload types negotiated.
     audio: Vec<(u8, Codec)>,
     events: EventReceiver,
@@ -148,6 +154,7 @@ impl Receiver {
             ssrc: None,
             looked: None,
             doubt: None,
+            others: 0,
             packet_ticks: 0,
             recent: None,
             dtmf: None,
@@ -166,7 +173,7 @@ impl Receiver {
             source: Source::new(&params),
             reorder: Reorder::new(),
             patience: Patience::new(params.reorder_wait),
-            former_ssrc: None,
+            former: None,
             audio: Vec::new(),
             events: EventReceiver::new(),
             dropped: [0; DropCause::ALL.len()],
@@ -284,7 +291,7 @@ impl Receiver {
         if verdict == Verdict::Refuse {
             return Err(DropCause::Source);
         }
-        let ours = self.is_our_ssrc(now, packet.ssrc, verdict);
+        let ours = self.is_our_ssrc(now, packet, verdict);
         // Some gateways send their telephone-events with an SSRC of their own. In plain RTP anyone could who writes the caller's address
         // on a packet (A6), so that there it counts only while the audio pauses.
         let stray_event = is_event && self.authenticated;
@@ -303,7 +310,7 @@ impl Receiver {
             return self.stray_event(&packet);
         }
         self.patience.pass(now);
-        let Pushed { taken, lost, overflow, late_by } = self.reorder.push(now, &packet);
+        let Pushed { taken, lost, overflow, late_by } = self.reorder.push(now, &packet, self.is_in_doubt(now));
         self.stats.lost += lost;
         self.losses.lost((lost + overflow).min(u64::from(u32::MAX)) as u32);
         if taken == Taken::Restarted {
@@ -311,6 +318,8 @@ impl Receiver {
         }
         if taken != Taken::Probation {
             self.sequences.packet(packet.sequence);
+            // Nobody is doubted any more: ours was there.
+            (self.doubt, self.others) = (None, 0);
         }
         self.stats.overflow += overflow;
         self.missing = self.missing.saturating_add((lost + overflow).min(u64::from(u32::MAX)) as u32);
@@ -354,34 +363,45 @@ impl Receiver {
     fn look(&mut self, now: Instant) {
         let Some(before) = self.looked.replace(now) else { return };
         let packet = Duration::from_millis(u64::from((self.packet_ticks / TICKS_PER_MS).max(FRAME_MS)));
-        if now.saturating_duration_since(before) > packet + STALL {
+        let stalled = now.saturating_duration_since(before) > packet + STALL;
+        let heard = |last: Instant| self.doubt.is_none() || before.saturating_duration_since(last) < SURELY;
+        if stalled && self.ssrc.is_none_or(|(_, last)| heard(last)) {
             self.doubt = Some(now + READING);
         }
     }
 
+    fn is_in_doubt(&self, now: Instant) -> bool {
+        self.doubt.is_some_and(|until| now < until)
+    }
+
     /// RFC 3550 §8, RFC 8108: one SSRC at a time. Another one takes over when ours has been silent for 60 ms, or when it comes with
     /// another source address; however many packets it sends before (A6). The one before it is taken back when it goes on.
-    fn is_our_ssrc(&mut self, now: Instant, ssrc: u32, verdict: Verdict) -> bool {
+    fn is_our_ssrc(&mut self, now: Instant, Packet { ssrc, sequence, .. }: Packet<'_>, verdict: Verdict) -> bool {
         let Some((ours, last)) = &mut self.ssrc else {
             self.ssrc = Some((ssrc, now));
             return true;
         };
         if *ours == ssrc {
             *last = now;
-            self.doubt = None;
             return true;
         }
-        let silent = now.saturating_duration_since(*last);
-        let silent = silent >= SURELY || (silent >= SSRC_TIMEOUT && self.doubt.is_none_or(|until| until <= now));
+        let passed = now.saturating_duration_since(*last);
+        let flood =
+            u128::from(self.others.saturating_sub(STREAM_WAITING)) * 1_000 > passed.as_millis() * STREAM_PER_SECOND;
+        let silent = passed >= SSRC_TIMEOUT && !flood && self.doubt.is_none_or(|until| until <= now);
         let elsewhere = verdict == Verdict::PlayNewSource;
-        let back = self.former_ssrc == Some(ssrc);
-        if !silent && !elsewhere && !back {
+        let back = self.former.filter(|(former, _)| *former == ssrc);
+        if !silent && !elsewhere && back.is_none() {
             return false;
         }
-        self.former_ssrc = Some(*ours).filter(|_| !elsewhere && !back);
-        self.ssrc = Some((ssrc, now));
+        self.former = Some((*ours, self.reorder.due())).filter(|_| !elsewhere && back.is_none());
+        (self.ssrc, self.others) = (Some((ssrc, now)), 0);
         self.stats.ssrc_changes = self.stats.ssrc_changes.saturating_add(1);
         self.stats.overflow += self.reorder.restart() as u64;
+        if let Some((_, Some(due))) = back {
+            // From where it was, not with any packet that bears its SSRC.
+            self.reorder.expect(due, sequence);
+        }
         self.sequences.restart();
         self.new_timeline();
         true
@@ -452,6 +472,7 @@ impl Receiver {
 
     fn count(&mut self, cause: DropCause) {
         self.dropped[cause as usize] += 1;
+        self.others = self.others.saturating_add(u32::from(matches!(cause, DropCause::Source | DropCause::Ssrc)));
         match cause {
             DropCause::Source => self.stats.refused_source += 1,
             DropCause::PayloadType => self.stats.unknown_payload += 1,

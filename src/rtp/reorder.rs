@@ -107,6 +107,8 @@ pub(super) struct Reorder {
     at_once: bool,
     /// Next sequence number of a possible restart, and how many in order.
     restart: Option<(u16, u32)>,
+    /// Number that was due when the sequence restarted or jumped: if it goes on there after all, the restart was somebody's guess.
+    left: Option<u16>,
     /// When the last packet was stored.
     stored_at: Option<Instant>,
     /// Bit `n`: the packet `n + 1` before `next` was received.
@@ -129,6 +131,7 @@ impl Reorder {
             last_timestamp: 0,
             at_once: false,
             restart: None,
+            left: None,
             stored_at: None,
             history: 0,
             current: Stored::default(),
@@ -152,11 +155,24 @@ impl Reorder {
         self.history = 0;
         self.holes = [None; HOLES];
         self.restart = None;
+        self.left = None;
         dropped
     }
 
-    /// Takes a packet.
-    pub fn push(&mut self, now: Instant, packet: &Packet<'_>) -> Pushed {
+    /// The sequence number that is due; `None` before the first packet.
+    pub fn due(&self) -> Option<u16> {
+        self.next
+    }
+
+    /// Goes on, after [`Self::restart`], where a stream was left: with `first`, if it may be of that stream.
+    pub fn expect(&mut self, due: u16, first: u16) {
+        let next = if usize::from(first.wrapping_sub(due)) < WINDOW { first } else { due };
+        (self.next, self.highest) = (Some(next), next.wrapping_sub(1));
+    }
+
+    /// Takes a packet. `in_doubt`: nobody looked for a while, and what came meanwhile is still being read; whether the stream is running is not
+    /// known, and it is taken to be.
+    pub fn push(&mut self, now: Instant, packet: &Packet<'_>, in_doubt: bool) -> Pushed {
         self.line_up();
         let sequence = packet.sequence;
         let next = *self.next.get_or_insert_with(|| {
@@ -177,7 +193,11 @@ impl Reorder {
             let late_by = self.overtaken_at(sequence).map(|at| now.saturating_duration_since(at));
             return Pushed { late_by, ..self.store(now, packet, ahead).into() };
         }
-        let running = self.stored_at.is_some_and(|at| now.saturating_duration_since(at) < RUNNING);
+        if self.left.is_some_and(|due| usize::from(sequence.wrapping_sub(due)) < WINDOW) {
+            self.restart();
+            return self.begin(now, packet, Taken::Restarted).into();
+        }
+        let running = in_doubt || self.stored_at.is_some_and(|at| now.saturating_duration_since(at) < RUNNING);
         let goes_on = usize::from(sequence.wrapping_sub(self.highest)) < WINDOW;
         if ahead < MAX_DROPOUT && (goes_on || !running) {
             return self.make_room(now, packet, next, ahead);
@@ -191,6 +211,7 @@ impl Reorder {
         let near = behind <= MAX_MISORDER && age <= MAX_AGE;
         if !running && run >= if near { RESTART_NEAR } else { RESTART } {
             self.restart();
+            self.left = Some(next);
             return self.begin(now, packet, Taken::Restarted).into();
         }
         self.restart = Some((sequence.wrapping_add(1), run));
@@ -223,6 +244,7 @@ impl Reorder {
         }
         if self.waiting == 0 {
             self.restart();
+            self.left = Some(next);
             let lost = u64::from(ahead) - overflow;
             return Pushed { lost, overflow, ..self.begin(now, packet, Taken::Jumped).into() };
         }

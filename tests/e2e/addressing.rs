@@ -32,7 +32,12 @@ async fn media_may_come_from_a_media_network() {
         assert_eq!(caller.bye().await, 200);
     }
     let records = world.stop().await;
-    assert_eq!(records[0]["rtp"]["refused_source"].as_u64().unwrap(), 4, "proof takes five packets");
+    // More where a machine that stood still cut the first five packets into two runs.
+    assert!(
+        records[0]["rtp"]["refused_source"].as_u64().unwrap() >= 4,
+        "proof takes five packets: {}",
+        records[0]["rtp"]
+    );
     assert!(records[1]["rtp"]["refused_source"].as_u64().unwrap() > 10, "{}", records[1]["rtp"]);
 }
 

@@ -27,11 +27,12 @@ const SILENCE: f64 = 40.0;
 const SUITE: Suite = Suite::AesCm128HmacSha1_80;
 const KEY: [u8; 30] = [0x3C; 30];
 
-/// A server whose model echoes.
+/// A server whose model echoes, and goes on when the caller speaks.
 pub async fn echo(change: impl FnOnce(&mut Settings)) -> (World, Sim) {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let sim = Sim::start(SimConfig { listen, mode: SimMode::Echo }).await.unwrap();
-    let text = "numbers = [\"1000\"]\ninstructions = \"Echo.\"\ngreeting = \"none\"\n[audio]\necho_guard = \"off\"\n";
+    let text = "numbers = [\"1000\"]\ninstructions = \"Echo.\"\ngreeting = \"none\"\n[audio]\necho_guard = \"off\"\n\
+                [turn_detection]\ninterrupt_response = false\n";
     let plan = Dialplan::parse(Path::new("echo.toml"), text).unwrap();
     let url = sim.url();
     let world = World::new(vec![plan], |s| {
@@ -245,10 +246,11 @@ async fn injected_audio_and_digits() {
     println!("{sent} and {forged} injected, {received} came back, {heard} heard, loudest {loudest:.0}");
     assert_eq!(received, 0);
     assert!(heard >= LEAST && loudest < SILENCE, "{heard} packets, loudest {loudest}");
-    caller.send_event(7).await;
-    // The caller is still heard: its own voice comes back.
+    // The caller is still heard: its own voice comes back. Then its digit, which ends the echo.
     let back = own_echo(&mut caller).await;
     assert!(back > 5_000.0, "{back}");
+    caller.send_event(7).await;
+    own_echo(&mut caller).await;
     assert_eq!(caller.bye().await, 200);
     let record = &world.stop().await[0];
     assert_eq!((&record["cause"], &record["dtmf_digits"]), (&"caller_bye".into(), &1.into()), "{record}");

@@ -99,6 +99,43 @@ fn a_late_burst_is_heard_as_far_as_it_is_late() {
     }
 }
 
+/// RTP-04: a way that is longer from now on by more than is waited for, or a peer whose clock stood still and goes on where it was: it is heard
+/// again within a tenth of a second, not never.
+#[test]
+fn what_stays_late_is_heard() {
+    for late in [220u64, 500, 5_000] {
+        let mut rig = Rig::new(AudioFormat::Pcmu);
+        for t in (0..10_000).step_by(5) {
+            if t % 20 == 0 && !(1_000..1_000 + late).contains(&t) {
+                rig.packet(ms(t), &LOUD);
+            }
+            rig.tick(ms(t));
+            assert!((-30..=230).contains(&rig.lag_ms(ms(t))), "{late}, {t}: {}", rig.lag_ms(ms(t)));
+        }
+        let stats = rig.uplink.stats();
+        assert!(stats.dropped as i64 <= ticks(100), "{late}: {stats:?}");
+    }
+}
+
+/// The same of a peer whose clock is slow beyond all reason (5 %): most of it is heard, for as long as it speaks.
+#[test]
+fn a_slow_peer_is_heard_to_the_end() {
+    let mut rig = Rig::new(AudioFormat::Pcmu);
+    let mut heard_before = 0;
+    for second in 1..=60u64 {
+        for t in (second * 1_000 - 1_000..second * 1_000).step_by(1) {
+            if t % 21 == 0 {
+                rig.packet(ms(t), &LOUD);
+            }
+            if t % 5 == 0 {
+                rig.tick(ms(t));
+            }
+        }
+        let heard = rig.uplink.stats().audio - std::mem::replace(&mut heard_before, rig.uplink.stats().audio);
+        assert!(heard as i64 >= ticks(800), "second {second}: {} ms", heard / 8);
+    }
+}
+
 /// RTP-04: a network that was late once is waited for from then on: the same stall again costs nothing.
 #[test]
 fn a_stall_is_foreseen_the_second_time() {

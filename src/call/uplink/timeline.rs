@@ -35,6 +35,8 @@ const BEHIND_IN_PAUSE: i64 = 20 * PER_MS;
 const BEHIND_IN_SPEECH: i64 = 40 * PER_MS;
 /// Between two changes within speech.
 const BETWEEN_CHANGES: Duration = Duration::from_millis(100);
+/// Packets that are too late for so long, and come as time passes, are late for good: the way has become longer, or the peer's clock stood still.
+const FOR_GOOD: i64 = 60 * PER_MS;
 /// The memory of lateness and alignment: four slots of 2 s.
 const SLOT: Duration = Duration::from_secs(2);
 const SLOTS: usize = 4;
@@ -98,6 +100,8 @@ pub(super) struct Timeline {
     anew: bool,
     /// The peer said that it is silent.
     paused: bool,
+    /// Since when all packets were too late, and how much audio that was.
+    late: Option<(Instant, i64)>,
     slots: [Slot; SLOTS],
     slot: usize,
     slot_since: Option<Instant>,
@@ -115,6 +119,7 @@ impl Timeline {
             reorder_wait: ticks(reorder_wait),
             anew: true,
             paused: false,
+            late: None,
             slots: [EMPTY; SLOTS],
             slot: 0,
             slot_since: None,
@@ -150,7 +155,7 @@ impl Timeline {
 
     /// A packet that nobody is to hear: what follows it is measured anew.
     pub fn ignore(&mut self) {
-        (self.filled, self.anew, self.paused) = (0, true, false);
+        (self.filled, self.anew, self.paused, self.late) = (0, true, false, None);
     }
 
     /// What is to become of a packet of `length`, with so much lost and so much left out by the sender right before it.
@@ -162,19 +167,22 @@ impl Timeline {
         let filled = std::mem::take(&mut self.filled);
         let gap = lost + left_out;
         let lag = wall - self.fed;
-        if std::mem::take(&mut self.anew) || std::mem::take(&mut self.paused) {
-            // Whatever was filled: from here on the session is level with the wall.
-            self.paused = false;
-            self.slots.iter_mut().for_each(|slot| slot.ahead = None);
-            return Fate::Goes { conceal: 0, silence: (lag - length).clamp(0, BOUND), was_lost: 0 };
-        }
         // How long after the end of the audio before it this packet's own end came: what the margin would have had to be.
         let need = lag + filled - gap;
         let place_is_filled = filled - gap >= length;
-        if place_is_filled && need - length > BOUND {
+        let too_late = place_is_filled && need - length > BOUND;
+        let for_good = too_late && self.is_late_for_good(now, length);
+        if std::mem::take(&mut self.anew) || std::mem::take(&mut self.paused) || for_good {
+            // Whatever was filled: from here on the session is level with the wall.
+            (self.paused, self.late) = (false, None);
+            self.slots.iter_mut().for_each(|slot| slot.ahead = None);
+            return Fate::Goes { conceal: 0, silence: (lag - length).clamp(0, BOUND), was_lost: 0 };
+        }
+        if too_late {
             self.filled = filled - length;
             return Fate::TooLate;
         }
+        self.late = None;
         if left_out == 0 && need <= BOUND + length {
             let slot = &mut self.slots[self.slot];
             slot.need = slot.need.max(need);
@@ -185,6 +193,15 @@ impl Timeline {
         let conceal = missing.min(lost - was_lost).min(MAX_FILL);
         let silence = if left_out > 0 { (missing - conceal).min(BOUND) } else { 0 };
         Fate::Goes { conceal, silence, was_lost }
+    }
+
+    /// Whether packets stay too late; those of a burst, which catches up, come faster than time passes.
+    fn is_late_for_good(&mut self, now: Instant, length: i64) -> bool {
+        let (since, dropped) = self.late.get_or_insert((now, 0));
+        let passed = ticks(now.saturating_duration_since(*since));
+        let for_good = passed >= FOR_GOOD && *dropped <= passed * 5 / 4;
+        *dropped += length;
+        for_good
     }
 
     /// So much was given to the session.

@@ -59,18 +59,25 @@ fn remaining(deadline: Instant) -> io::Result<Duration> {
     if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
-/// A blocking socket's time-out is `WouldBlock`, which the layers above would take for "try again".
-fn timed_out(error: io::Error) -> io::Error {
-    if error.kind() == ErrorKind::WouldBlock { ErrorKind::TimedOut.into() } else { error }
+/// Reads or writes a blocking socket until `deadline`: again after a signal (a process that is stopped and goes on gets one, signal(7)). The
+/// socket's own time-out is `WouldBlock`, which the layers above would take for "try again".
+fn before(deadline: Instant, mut work: impl FnMut(Duration) -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match work(remaining(deadline)?) {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Err(ErrorKind::TimedOut.into()),
+            done => return done,
+        }
+    }
 }
 
 impl Read for Short<TcpStream> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match self.mode {
-            Mode::Deadline(deadline) => {
-                self.socket.set_read_timeout(Some(remaining(deadline)?))?;
-                self.socket.read(buf).map_err(timed_out)
-            }
+            Mode::Deadline(deadline) => before(deadline, |left| {
+                self.socket.set_read_timeout(Some(left))?;
+                self.socket.read(buf)
+            }),
             Mode::Done => Err(ErrorKind::WouldBlock.into()),
             Mode::Round(left) => {
                 let n = self.socket.read(buf)?;
@@ -89,8 +96,10 @@ impl Read for Short<TcpStream> {
 impl Write for Short<TcpStream> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         if let Mode::Deadline(deadline) = self.mode {
-            self.socket.set_write_timeout(Some(remaining(deadline)?))?;
-            return self.socket.write(buf).map_err(timed_out);
+            return before(deadline, |left| {
+                self.socket.set_write_timeout(Some(left))?;
+                self.socket.write(buf)
+            });
         }
         self.socket.write(buf)
     }
@@ -134,6 +143,19 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(short.read(&mut [0; 8]).unwrap(), 0);
         }
+    }
+
+    /// A signal is no end of a connection that is being opened; a time-out is, and the deadline holds however many signals come.
+    #[test]
+    fn a_signal_is_no_failure() {
+        let deadline = clock::now() + Duration::from_secs(60);
+        let mut results: Vec<io::Result<usize>> =
+            vec![Ok(3), Err(ErrorKind::Interrupted.into()), Err(ErrorKind::Interrupted.into())];
+        assert_eq!(before(deadline, |_| results.pop().unwrap()).unwrap(), 3);
+        let full = before(deadline, |_| Err(ErrorKind::WouldBlock.into()));
+        assert_eq!(full.unwrap_err().kind(), ErrorKind::TimedOut);
+        let over = before(clock::now(), |_| Err(ErrorKind::Interrupted.into()));
+        assert_eq!(over.unwrap_err().kind(), ErrorKind::TimedOut);
     }
 
     #[test]

@@ -176,7 +176,7 @@ fn a_new_stream_after_a_pause_says_how_long_it_was_silent() {
         world.audio(n);
         world.tick(20);
     }
-    world.tick(480);
+    world.pause(480);
     world.ssrc = 0x7777;
     assert_eq!(gap(&mut world, 900, 5), (0, 480 * 8));
     assert_eq!(world.receiver.stats().ssrc_changes, 1);
