@@ -12,6 +12,8 @@ pub const DOWN: usize = 4;
 const LAGS: usize = 1_024;
 /// Newest samples in which another voice is told from an echo: 100 ms.
 const NEWEST: usize = 200;
+/// Share of its power that a voice has in the low band.
+const VOICE: f32 = 0.25;
 /// What is kept of what was sent, at least.
 const KEPT: usize = LAGS + NEWEST;
 const BUFFER: usize = KEPT + 512;
@@ -46,6 +48,9 @@ pub struct DelaySearch {
     correlation: Vec<f32>,
     /// The newest of what came, oldest first.
     newest: [f32; NEWEST],
+    /// Power of the same, piece by piece: as it came, and of the low band that is looked at.
+    whole: [f32; NEWEST / BLOCK],
+    low: [f32; NEWEST / BLOCK],
     near_power: f32,
     /// Of the block of [`LOOK`] samples that is being gathered, and of those before it, as [`DelaySearch::push`] went by.
     block: f32,
@@ -72,6 +77,8 @@ impl DelaySearch {
             sent,
             correlation: vec![0.0; LAGS],
             newest: [0.0; NEWEST],
+            whole: [0.0; NEWEST / BLOCK],
+            low: [0.0; NEWEST / BLOCK],
             near_power: 0.0,
             block: 0.0,
             blocks: [0.0; BLOCKS],
@@ -116,15 +123,21 @@ impl DelaySearch {
         }
         let mut came = [0.0; BLOCK];
         let mut count = 0;
+        self.whole.rotate_left(1);
+        self.low.rotate_left(1);
+        let (mut whole, mut low) = (0.0, 0.0);
         for ((sent, near), came) in sent.as_chunks::<DOWN>().0.iter().zip(near.as_chunks::<DOWN>().0).zip(&mut came) {
             let (x, y) = (sent.iter().sum::<f32>() * 0.25, near.iter().sum::<f32>() * 0.25);
             let dx = x - 0.7 * self.last_sent;
             *came = y - 0.7 * self.last_near;
             (self.last_sent, self.last_near) = (x, y);
+            whole += near.iter().map(|y| y * y).sum::<f32>();
+            low += y * y * DOWN as f32;
             self.sent.push(dx);
             self.block += dx * dx;
             count += 1;
         }
+        (self.whole[NEWEST / BLOCK - 1], self.low[NEWEST / BLOCK - 1]) = (whole, low);
         self.newest.copy_within(count.., 0);
         if let (Some(to), Some(came)) = (self.newest.get_mut(NEWEST - count..), came.get(..count)) {
             to.copy_from_slice(came);
@@ -144,10 +157,14 @@ impl DelaySearch {
     }
 
     /// Of the last 100 ms of what came: how much is a copy of what was sent, however late, and how much came for what was sent within
-    /// 300 ms before; both as shares of power.
+    /// 300 ms before; both as shares of power. None of a hiss: its low band, which is looked at, holds little but what the others left in it, and that is
+    /// no copy of anything.
     pub fn stranger(&self) -> Option<(f32, f32)> {
+        if self.low.iter().sum::<f32>() < VOICE * self.whole.iter().sum::<f32>() {
+            return None;
+        }
         let sent = self.sent.get(self.sent.len().checked_sub(KEPT - 1)?..)?;
-        let copy = copy::share::<NEWEST>(sent, &self.newest);
+        let copy = copy::share::<NEWEST>(sent, &self.newest, copy::RINGS);
         let came = self.newest.iter().map(|y| y * y).sum::<f32>();
         let sent = sent.get(sent.len().checked_sub(NEWEST + SOON)?..)?;
         let sent = sent.iter().map(|x| x * x).sum::<f32>() * NEWEST as f32 / sent.len() as f32;

@@ -4,6 +4,7 @@
 //! evidence for a caller: more came than the line's echo can be; or the canceller explains a part, and more is left than it ever leaves.
 
 use super::canceller::{LATER, Powers};
+use super::fade::Fade;
 
 /// Levels of a piece: power per sample.
 pub struct Heard {
@@ -64,6 +65,8 @@ const OPEN: u32 = 3;
 const SURE: u32 = 10;
 /// From here on the filter's word is asked after (30 ms).
 const EARLY: u32 = 6;
+/// The same while it is open on that word, after so many pieces (20, 40 and 60 ms).
+const AGAIN: [u32; 3] = [4, 8, 12];
 /// Share of a copy in what the filter leaves that tells an echo, and another voice.
 const COPY: f32 = 0.5;
 const OTHER: f32 = 0.35;
@@ -73,6 +76,8 @@ const EXCUSED: u32 = 6;
 /// The first time it must be sure.
 const STRANGER: f32 = 0.3;
 const STRANGER_FIRST: f32 = 0.2;
+/// So much more than a line can return is no echo, known or not (3 dB over a line without loss).
+const SHOUTS: f32 = 4.0;
 /// Pieces (300 ms) for which another voice passes: its pauses, and the time to the next look.
 const HEARS: u32 = 60;
 /// Pieces louder than the noise that a look needs (60 ms), and pieces between two looks, while shut, while open, and while sure.
@@ -91,24 +96,20 @@ const SURELY: f32 = 0.8;
 const NEW: f32 = 2.0;
 /// Pieces (150 ms) after a move.
 const WARY: u32 = 30;
+/// What a few taps at the right place leave, at most, of what the filter leaves at a wrong one: echoes behind a path that moved gave 0.3 to 0.5, callers
+/// over an echo 0.7 to 1. Below the second no caller was seen; for so many pieces (60 ms) the new place is looked for.
+const ELSEWHERE: f32 = 0.6;
+const FAR_OFF: f32 = 0.45;
+const LOST: u32 = 12;
 /// The caller is at least this share of what came (6 dB below it).
 const QUITE: f32 = 0.25;
 const MOST: u32 = 24;
 /// What is left counts from this share of the loudest echo on (17 dB below; more, while the filter is poor): low tones are taken out badly.
 const COUNTS: f32 = 0.03;
-/// The noise in place of what is kept back is at least G.711's own: its smallest step.
-const COMFORT: f32 = 8.0;
-
-/// What becomes of a piece.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passes {
-    All,
-    Part,
-    Nothing,
-}
 
 /// See the module's map.
 pub struct Gate {
+    pub fade: Fade,
     /// Echo for power sent: the highest seen, slowly forgotten.
     gain: f32,
     /// Pieces of agent speech so far, up to [`BELIEVE`].
@@ -130,6 +131,8 @@ pub struct Gate {
     loud: u32,
     hold: u32,
     open: bool,
+    /// Pieces since it opened.
+    since: u32,
     /// Pieces in which more was left than the canceller leaves.
     doubt: u32,
     asked: u32,
@@ -145,10 +148,6 @@ pub struct Gate {
     /// Pieces in which the filter's word does not count, for the path has just moved.
     wary: u32,
     bad: u32,
-    from: f32,
-    to: f32,
-    comfort: f32,
-    random: u32,
     known: bool,
     /// Pieces in which what the filter leaves is known to be a copy of what was sent.
     excused: u32,
@@ -163,6 +162,7 @@ pub struct Gate {
 impl Gate {
     pub fn new() -> Gate {
         Gate {
+            fade: Fade::new(),
             gain: UNKNOWN,
             seen: 0,
             peak: 0.0,
@@ -179,6 +179,7 @@ impl Gate {
             loud: 0,
             hold: 0,
             open: false,
+            since: 0,
             doubt: 0,
             asked: 0,
             settled: 0,
@@ -189,10 +190,6 @@ impl Gate {
             clean: 0,
             wary: 0,
             bad: 0,
-            from: 1.0,
-            to: 1.0,
-            comfort: 0.0,
-            random: 1,
             known: false,
             excused: 0,
             voiced: 0,
@@ -228,15 +225,32 @@ impl Gate {
         (self.product, self.power, self.came, self.doubt) = (0.0, 0.0, 0.0, 0);
         self.wary = WARY;
     }
+    /// What the filter leaves would pass, if `share` of it is a copy of what was sent.
+    pub fn opens_at(&self, share: f32) -> bool {
+        share < OTHER || share <= COPY && self.score >= SURE
+    }
+    /// Whether the filter is at a wrong place: a few taps anywhere around it leave no more than `share` of what it leaves. Then its word is asked
+    /// after again at the next piece; and it counts for nothing for a while where there is no doubt.
+    pub fn elsewhere(&mut self, share: f32) -> bool {
+        if share < FAR_OFF {
+            self.wary = self.wary.max(LOST);
+            (self.open, self.hold) = (false, 0);
+        }
+        if share < ELSEWHERE && !self.open {
+            self.score = EARLY - 1;
+            return true;
+        }
+        false
+    }
     /// `share`: so much of what the filter leaves is a copy of what was sent. A copy is learned from; what is none opens at once; in between the
     /// evidence goes on.
     pub fn copies(&mut self, share: f32) {
         if share > COPY {
             (self.score, self.doubt, self.excused) = (0, 0, EXCUSED);
-        } else if share < OTHER || self.score >= SURE {
-            self.open = true;
+            (self.open, self.hold) = (false, 0);
+        } else if self.opens_at(share) {
             self.hold = (8 + self.score).min(32);
-            self.to = 1.0;
+            self.open();
         }
     }
     /// Of a line not known to have an echo: `copy` of the last 100 ms is a copy of what was sent, and so much came for what was sent.
@@ -249,15 +263,26 @@ impl Gate {
         };
         if copy < limit {
             self.strange = (self.strange + if copy < 0.5 * STRANGER { 2 } else { 1 }).min(STRANGE);
-            (self.open, self.to) = (true, 1.0);
+            self.open();
             self.hold = self.hold.max(if self.strange >= FAMILIAR { PAUSES } else { HEARS });
             self.bound(2.0 * copy * ratio);
+        } else if !self.open && self.loud >= OPEN {
+            if copy > COPY {
+                self.loud = OPEN - 1;
+            } else {
+                self.hold = 8 + self.score;
+                self.open();
+            }
         } else if copy > COPY {
             self.strange = self.strange.saturating_sub(if copy > SURELY { 4 } else { 1 });
             if self.strange == 0 && self.loud < OPEN {
                 (self.open, self.hold) = (false, 0);
             }
         }
+    }
+    fn open(&mut self) {
+        self.open = true;
+        self.fade.open();
     }
     fn shut(&mut self) {
         (self.score, self.loud, self.hold, self.open, self.asked, self.good) = (0, 0, 0, false, 0, 0);
@@ -291,7 +316,7 @@ impl Gate {
 
     /// Nothing was sent for long: the line's noise is learned, all passes.
     pub fn rest(&mut self, frame: &[i16]) {
-        (self.from, self.to) = (1.0, 1.0);
+        self.fade.rest();
         self.shut();
         for piece in frame.chunks(40) {
             let power = piece.iter().map(|s| f32::from(*s).powi(2)).sum::<f32>() / piece.len().max(1) as f32;
@@ -329,7 +354,7 @@ impl Gate {
             self.score = self.score.saturating_sub(1);
             self.clean = 0;
             (self.hold, self.open, self.loud) = (0, false, 0);
-            self.level(1.0);
+            self.fade.level(true, self.floor);
             return Verdict::default();
         }
         self.seen = (self.seen + 1).min(BELIEVE);
@@ -364,8 +389,15 @@ impl Gate {
             self.score = self.score.saturating_sub(1);
             self.loud = self.loud.saturating_sub(1);
         }
-        let copy = !self.open && by_filter && self.score >= EARLY && self.loud < OPEN;
-        if (self.open && self.score >= OPEN) || self.loud >= OPEN {
+        self.since = if self.open { self.since.saturating_add(1) } else { 0 };
+        // Asked again while it is open: a path that moves within what is compared is found out only when that has gone by.
+        let due = if self.open { AGAIN.contains(&self.since) } else { self.score >= EARLY };
+        let copy = due && by_filter && self.loud < OPEN;
+        // On a line nobody knows yet, an echo may be louder than was thought: is it another voice?
+        let louder = !self.known && !self.open && self.loud >= OPEN && more < SHOUTS;
+        if louder {
+            self.hold = 0;
+        } else if (self.open && self.score >= OPEN) || self.loud >= OPEN {
             self.open = true;
             let familiar = !self.known && self.strange >= FAMILIAR;
             self.hold = if familiar { PAUSES } else { (8 + self.score).min(32) };
@@ -387,7 +419,7 @@ impl Gate {
         if learns {
             self.learn_line(heard);
         }
-        self.level(if self.open { 1.0 } else { 0.0 });
+        self.fade.level(self.open, self.floor);
         self.good = if learns && converged { self.good + 1 } else { self.good };
         let good = self.good >= KEEP;
         if good {
@@ -406,7 +438,7 @@ impl Gate {
         self.voiced = self.voiced.min(2 * VOICED);
         self.look = self.look.saturating_sub(1);
         // What is louder than the line's echo can be needs no look, which is dear.
-        let stranger = !self.known && self.voiced >= VOICED && self.look == 0 && self.loud < OPEN;
+        let stranger = louder || !self.known && self.voiced >= VOICED && self.look == 0 && self.loud < OPEN;
         let audible = heard.near > self.floor * 4.0 + LEAST * 0.5;
         Verdict { search: audible && !(converged && self.rest < 0.25), good, lost, ask, copy, stranger }
     }
@@ -442,40 +474,5 @@ impl Gate {
                 self.settled = (self.settled + 1).min(SETTLED);
             }
         }
-    }
-
-    fn level(&mut self, target: f32) {
-        self.from = self.to;
-        // Opens at once, closes over two pieces.
-        self.to = if target < self.to && self.to > 0.5 { (0.3 * self.to).max(target) } else { target };
-        self.comfort = (self.floor * 3.0).sqrt().max(COMFORT);
-    }
-
-    /// Of the piece: as it came, kept back, or on the way from the one to the other.
-    pub fn passes(&self) -> Passes {
-        match (self.from, self.to) {
-            (1.0, 1.0) => Passes::All,
-            (0.0, 0.0) => Passes::Nothing,
-            _ => Passes::Part,
-        }
-    }
-
-    /// The line's noise, in place of a piece.
-    pub fn comfort(&mut self, piece: &mut [i16]) {
-        for sample in piece {
-            *sample = (self.noise() * self.comfort) as i16;
-        }
-    }
-
-    /// One sample of a piece through the gate; the line's noise takes the place of what is kept back.
-    pub fn pass(&mut self, sample: f32, n: usize, length: usize) -> i16 {
-        let gain = self.from + (self.to - self.from) * (n + 1) as f32 / length as f32;
-        let out = sample * gain + (1.0 - gain) * self.comfort * self.noise();
-        out.clamp(-32_768.0, 32_767.0) as i16
-    }
-
-    fn noise(&mut self) -> f32 {
-        self.random = self.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (self.random >> 8) as f32 / (1 << 23) as f32 - 1.0
     }
 }

@@ -9,7 +9,8 @@
 //! | `delay` | finds how late the echo is (only while unknown or in doubt) |
 //! | `canceller` | subtracts it, sample by sample (only where there is an echo) |
 //! | `copy` | asks whether what the filter leaves is a copy of what was sent after all |
-//! | `gate` | decides what is echo alone, and puts the line's own noise in its place |
+//! | `gate` | decides what is echo alone |
+//! | `fade` | puts the line's own noise in its place |
 //!
 //! Until a line has shown how much it echoes, it is taken for a bad one (6 dB of return loss), so that the first words of a call are safe;
 //! a line without echo is known as such within a second of the agent's speech, and a caller who speaks at the same time passes after a tenth of one:
@@ -18,13 +19,15 @@
 mod canceller;
 mod copy;
 mod delay;
+mod fade;
 mod gate;
 mod history;
 
 use canceller::{AROUND, Canceller, LATER, LEAD, MORE, MOVE, PIECE, Powers, SEEN, TAPS};
-use copy::KEPT;
+use copy::{KEPT, NEWEST, RINGS};
 use delay::DelaySearch;
-use gate::{Gate, Heard, Passes, Verdict};
+use fade::Passes;
+use gate::{Gate, Heard, Verdict};
 use history::{History, Levels};
 use std::time::Instant;
 
@@ -132,13 +135,13 @@ impl EchoGuard {
     }
 
     fn piece_of_wide(&mut self, wide: &mut [i16]) {
-        match self.gate.passes() {
+        match self.gate.fade.passes() {
             Passes::All => {}
-            Passes::Nothing => self.gate.comfort(wide),
+            Passes::Nothing => self.gate.fade.comfort(wide),
             Passes::Part => {
                 let length = wide.len();
                 for (n, sample) in wide.iter_mut().enumerate() {
-                    *sample = self.gate.pass(f32::from(*sample), n, length);
+                    *sample = self.gate.fade.pass(f32::from(*sample), n, length);
                 }
             }
         }
@@ -189,11 +192,11 @@ impl EchoGuard {
             self.gate.bound(bound);
         }
         self.follow_up(at, length, verdict);
-        match self.gate.passes() {
+        match self.gate.fade.passes() {
             Passes::All if !cleaned && self.mix == 0.0 => {}
             Passes::Nothing => {
                 (self.mix, self.last_left) = (0.0, 0.0);
-                self.gate.comfort(piece);
+                self.gate.fade.comfort(piece);
             }
             _ => {
                 // From the one to the other within a piece: a step would be a click.
@@ -204,7 +207,7 @@ impl EchoGuard {
                     // Without the emphasis again.
                     last = if cleaned { *left + EMPHASIS * last } else { *near };
                     let mix = from + (to - from) * (n + 1) as f32 / length as f32;
-                    *out = self.gate.pass(near + mix * (last - near), n, length);
+                    *out = self.gate.fade.pass(near + mix * (last - near), n, length);
                 }
                 self.last_left = last;
             }
@@ -256,7 +259,15 @@ impl EchoGuard {
             }
         }
         if copy {
-            self.gate.copies(self.copy_share(at + length as u64, delay));
+            let (share, wide, left) = self.copy_share(at + length as u64, delay);
+            let elsewhere = self.gate.opens_at(share) && {
+                let whole = copy::elsewhere::<KEPT>(&wide, &self.seen, &left);
+                // A path that moved just now left the first half where it was.
+                self.gate.elsewhere(whole.min(copy::elsewhere::<NEWEST>(&wide, &self.seen, &left)))
+            };
+            if !elsewhere {
+                self.gate.copies(share);
+            }
         }
         if let Some(stride) = self.gate.stride() {
             self.learn(stride);
@@ -272,14 +283,15 @@ impl EchoGuard {
         }
     }
 
-    /// How much of what the filter leaves of the last 50 ms, up to `end`, is a copy of what was sent.
-    fn copy_share(&self, end: u64, delay: usize) -> f32 {
-        let mut sent = [0.0f32; copy::SENT];
-        let end = (end + (LEAD + 1) as u64).saturating_sub(delay as u64);
-        self.emphasised(end.saturating_sub(copy::SENT as u64), &mut sent);
+    /// How much of what the filter leaves of the last 50 ms, up to `end`, is a copy of what was sent; what was sent around that; and what is left.
+    fn copy_share(&self, end: u64, delay: usize) -> (f32, [f32; copy::WIDE], [f32; KEPT]) {
+        let mut wide = [0.0f32; copy::WIDE];
+        let last = (end + (LEAD + MOVE) as u64).saturating_sub(delay as u64);
+        self.emphasised(last.saturating_sub(wide.len() as u64), &mut wide);
         let (mut left, mut echo) = (self.seen, [0.0f32; KEPT]);
-        self.canceller.run(&sent, &mut left, &mut echo);
-        copy::share(&sent, &left)
+        let sent = wide.get(MOVE..MOVE + copy::SENT).unwrap_or_default();
+        self.canceller.run(sent, &mut left, &mut echo);
+        (copy::share(sent, &left, RINGS), wide, left)
     }
 
     fn moved(&mut self, by: i32) {
@@ -298,7 +310,7 @@ impl EchoGuard {
 
     /// What was sent from `number` on, pre-emphasised.
     fn emphasised(&self, number: u64, to: &mut [f32]) {
-        let mut plain = [0.0f32; AROUND + 1];
+        let mut plain = [0.0f32; copy::WIDE + 1];
         let Some(plain) = plain.get_mut(..=to.len()) else { return };
         self.history.read(number.saturating_sub(1), plain);
         let Some(after) = plain.get(1..) else { return };

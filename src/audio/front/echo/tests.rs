@@ -66,3 +66,62 @@ fn another_voice_passes_within_a_tenth_of_a_second() {
     assert!(first.len() == 6 && first[3] <= 140, "first heard after {first:?} ms");
     assert!(passed * 100 >= spoken * 85, "{passed} of {spoken} frames of speech");
 }
+
+/// What is asked whether it is a copy is what the filter leaves, and not what a filter a sample off would.
+#[test]
+fn the_question_sees_what_the_filter_leaves() {
+    let sent = tone::voice(4_000, 41);
+    let came = echo(&sent, 480, 10.0);
+    let (mut guard, mut now, mut asked) = (EchoGuard::new(), crate::net::clock::now(), 0);
+    for (n, (sent, came)) in sent.chunks(160).zip(came.chunks(160)).enumerate() {
+        guard.sent(now, sent);
+        now += Duration::from_millis(20);
+        guard.process(now, &mut came.to_vec());
+        let seen = power(&guard.seen);
+        if n >= 150 && seen > 50_000.0 {
+            let delay = guard.delay.expect("three seconds of echo");
+            let end = guard.around_end + delay as u64 - (LEAD + 1) as u64;
+            let (_, _, left) = guard.copy_share(end, delay);
+            assert!(power(&left) < 0.2 * seen, "frame {n}: {:.2} of the echo is left", power(&left) / seen);
+            asked += 1;
+        }
+    }
+    assert!(asked > 10, "asked {asked} times");
+}
+
+/// A line nobody knows yet may return more, at some tones, than one of 6 dB does: what is louder than that is no other voice.
+#[test]
+fn a_first_word_louder_than_a_bad_line_returns_is_kept_back() {
+    for seed in [11, 12, 13] {
+        let mut sent = vec![0; 80];
+        sent.extend(tone::voice(300, seed));
+        let came = echo(&sent, 320, -2.0);
+        let heard = loudest(&guarded(&sent, &came));
+        assert!(heard < -55.0, "seed {seed}: {heard:.1} dBFS of the first word came through");
+    }
+}
+
+/// A hiss is not asked whether it is a copy: what its low band shows of it is none, of whomever it is.
+#[test]
+fn a_hiss_is_not_asked_about() {
+    let (voice, mut random) = (tone::voice(200, 51), 1u32);
+    let mut noise = || {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 20) as f32 - 2_048.0
+    };
+    let (mut search, mut before) = (DelaySearch::new(), 0.0);
+    let mut push = |search: &mut DelaySearch, hiss: bool| {
+        for voice in voice.chunks_exact(PIECE) {
+            let near: [f32; PIECE] = std::array::from_fn(|n| {
+                let now = noise();
+                let sharp = now - 0.9 * std::mem::replace(&mut before, now);
+                if hiss { sharp } else { f32::from(voice[n]) }
+            });
+            search.push(&[1_000.0; PIECE], &near, false, None);
+        }
+    };
+    push(&mut search, false);
+    assert!(search.stranger().is_some(), "a voice");
+    push(&mut search, true);
+    assert!(search.stranger().is_none(), "a hiss");
+}
