@@ -6,6 +6,7 @@
 //! Knows nothing of SDP or G.711: payload types come in as numbers, payloads leave as bytes.
 
 mod demux;
+mod doubt;
 pub mod dtmf;
 pub mod e_model;
 pub mod loss;

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::doubt::Doubt;
 use super::dtmf::{EventPayload, EventReceiver};
 use super::loss::{LossPattern, Losses};
 use super::packet::{self, DropCause, Packet};
@@ -86,18 +87,8 @@ pub struct ReceiverStats {
 
 /// Silence of the present SSRC after which another one is taken.
 const SSRC_TIMEOUT: Duration = Duration::from_millis(60);
-/// Who did not look (a stalled machine) cannot know who was silent: after a gap this much longer than a packet, what came meanwhile is still
-/// being read for `READING`, and another SSRC among it waits.
-const STALL: Duration = Duration::from_millis(10);
-const READING: Duration = Duration::from_millis(20);
 /// A packet's length, before one was read, ms.
 const FRAME_MS: u32 = 20;
-/// A machine that stalls again and again is not waited for any longer once ours has been silent for this long.
-const SURELY: Duration = Duration::from_millis(500);
-/// Of others while ours is silent: a stream has so many packets in a second at most, and so many more may have waited. What comes faster is
-/// a flood, whose packets may have pushed ours out of the socket's buffer.
-const STREAM_PER_SECOND: u128 = 100;
-const STREAM_WAITING: u32 = 16;
 /// Longest loss reported at once, in ticks: 1 s.
 const MAX_LOST: u32 = 8_000;
 /// A pause by the sender's clock that is longer than the time that passed by more than this is no pause: the clock jumped.
@@ -111,11 +102,8 @@ pub struct Receiver {
     last_packet: Option<Instant>,
     /// The stream's SSRC and its last packet.
     ssrc: Option<(u32, Instant)>,
-    /// When a packet or the owner's clock was here last; until when, since our SSRC's last packet, nobody is called silent.
-    looked: Option<Instant>,
-    doubt: Option<Instant>,
-    /// Packets of others since.
-    others: u32,
+    /// Whether ours is silent when it seems to be.
+    doubt: Doubt,
     /// Length of the last audio packet, in ticks.
     packet_ticks: u32,
     /// The audio payload type that was looked up last, and what it carries: nearly always that of the next packet.
@@ -152,9 +140,7 @@ impl Receiver {
         let mut receiver = Receiver {
             last_packet: None,
             ssrc: None,
-            looked: None,
-            doubt: None,
-            others: 0,
+            doubt: Doubt::default(),
             packet_ticks: 0,
             recent: None,
             dtmf: None,
@@ -310,7 +296,8 @@ impl Receiver {
             return self.stray_event(&packet);
         }
         self.patience.pass(now);
-        let Pushed { taken, lost, overflow, late_by } = self.reorder.push(now, &packet, self.is_in_doubt(now));
+        let in_doubt = self.reorder.stored_at().is_some_and(|last| self.doubt.holds(now, last));
+        let Pushed { taken, lost, overflow, late_by } = self.reorder.push(now, &packet, in_doubt);
         self.stats.lost += lost;
         self.losses.lost((lost + overflow).min(u64::from(u32::MAX)) as u32);
         if taken == Taken::Restarted {
@@ -319,7 +306,7 @@ impl Receiver {
         if taken != Taken::Probation {
             self.sequences.packet(packet.sequence);
             // Nobody is doubted any more: ours was there.
-            (self.doubt, self.others) = (None, 0);
+            self.doubt.ours();
         }
         self.stats.overflow += overflow;
         self.missing = self.missing.saturating_add((lost + overflow).min(u64::from(u32::MAX)) as u32);
@@ -361,41 +348,30 @@ impl Receiver {
     }
 
     fn look(&mut self, now: Instant) {
-        let Some(before) = self.looked.replace(now) else { return };
         let packet = Duration::from_millis(u64::from((self.packet_ticks / TICKS_PER_MS).max(FRAME_MS)));
-        let stalled = now.saturating_duration_since(before) > packet + STALL;
-        let heard = |last: Instant| self.doubt.is_none() || before.saturating_duration_since(last) < SURELY;
-        if stalled && self.ssrc.is_none_or(|(_, last)| heard(last)) {
-            self.doubt = Some(now + READING);
-        }
-    }
-
-    fn is_in_doubt(&self, now: Instant) -> bool {
-        self.doubt.is_some_and(|until| now < until)
+        self.doubt.look(now, packet, self.ssrc.map(|(_, last)| last));
     }
 
     /// RFC 3550 §8, RFC 8108: one SSRC at a time. Another one takes over when ours has been silent for 60 ms, or when it comes with
     /// another source address; however many packets it sends before (A6). The one before it is taken back when it goes on.
     fn is_our_ssrc(&mut self, now: Instant, Packet { ssrc, sequence, .. }: Packet<'_>, verdict: Verdict) -> bool {
-        let Some((ours, last)) = &mut self.ssrc else {
+        let Some((ours, last)) = self.ssrc else {
             self.ssrc = Some((ssrc, now));
             return true;
         };
-        if *ours == ssrc {
-            *last = now;
+        if ours == ssrc {
+            self.ssrc = Some((ours, now));
             return true;
         }
-        let passed = now.saturating_duration_since(*last);
-        let flood =
-            u128::from(self.others.saturating_sub(STREAM_WAITING)) * 1_000 > passed.as_millis() * STREAM_PER_SECOND;
-        let silent = passed >= SSRC_TIMEOUT && !flood && self.doubt.is_none_or(|until| until <= now);
+        let silent = now.saturating_duration_since(last) >= SSRC_TIMEOUT && !self.doubt.holds(now, last);
         let elsewhere = verdict == Verdict::PlayNewSource;
         let back = self.former.filter(|(former, _)| *former == ssrc);
         if !silent && !elsewhere && back.is_none() {
             return false;
         }
-        self.former = Some((*ours, self.reorder.due())).filter(|_| !elsewhere && back.is_none());
-        (self.ssrc, self.others) = (Some((ssrc, now)), 0);
+        self.former = Some((ours, self.reorder.due())).filter(|_| !elsewhere && back.is_none());
+        self.ssrc = Some((ssrc, now));
+        self.doubt.ours();
         self.stats.ssrc_changes = self.stats.ssrc_changes.saturating_add(1);
         self.stats.overflow += self.reorder.restart() as u64;
         if let Some((_, Some(due))) = back {
@@ -472,7 +448,9 @@ impl Receiver {
 
     fn count(&mut self, cause: DropCause) {
         self.dropped[cause as usize] += 1;
-        self.others = self.others.saturating_add(u32::from(matches!(cause, DropCause::Source | DropCause::Ssrc)));
+        if matches!(cause, DropCause::Source | DropCause::Ssrc | DropCause::Sequence) {
+            self.doubt.other();
+        }
         match cause {
             DropCause::Source => self.stats.refused_source += 1,
             DropCause::PayloadType => self.stats.unknown_payload += 1,

@@ -159,6 +159,11 @@ impl Reorder {
         dropped
     }
 
+    /// When the last packet in range came.
+    pub fn stored_at(&self) -> Option<Instant> {
+        self.stored_at
+    }
+
     /// The sequence number that is due; `None` before the first packet.
     pub fn due(&self) -> Option<u16> {
         self.next
