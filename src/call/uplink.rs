@@ -29,6 +29,9 @@ use timeline::{Correction, Fate, Timeline};
 /// Keys heard and not taken yet; a packet has one or two.
 const MOST_KEYS: usize = 16;
 
+/// Audio that came too late is kept for so long, in ticks, until it is known whether all that follows is late (100 ms).
+const KEPT_LATE: i64 = 100 * TICKS_PER_MS as i64;
+
 /// Ticks of audio since the start, by fate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct UplinkStats {
@@ -74,6 +77,8 @@ pub(super) struct Uplink {
     detector: Option<Box<DtmfDetector>>,
     keys: Vec<char>,
     from_line: FromLine,
+    /// What was too late last, at the line's rate.
+    late: Vec<i16>,
     /// What is less than one append.
     batch: Vec<u8>,
     stats: UplinkStats,
@@ -95,6 +100,7 @@ impl Uplink {
             detector: None,
             keys: Vec::new(),
             from_line: FromLine::new(line, session_rate(format)),
+            late: Vec::new(),
             batch: Vec::new(),
             stats: UplinkStats::default(),
         }
@@ -188,12 +194,11 @@ impl Uplink {
         self.set_rate(codec.rate());
         self.listen(&mut line);
         let length = self.ticks_of(&line);
-        let Fate::Goes { conceal, silence, was_lost } =
-            self.timeline.packet(now, length, i64::from(lost_before), i64::from(paused_before))
-        else {
-            self.stats.dropped += length as u64;
-            return;
-        };
+        let (conceal, silence, was_lost, with_late) =
+            match self.timeline.packet(now, length, i64::from(lost_before), i64::from(paused_before)) {
+                Fate::Goes { conceal, silence, was_lost, with_late } => (conceal, silence, was_lost, with_late),
+                Fate::TooLate { first } => return self.keep_late(first, &line, length),
+            };
         let was_lost = (was_lost as u64).min(self.stats.filled);
         self.stats.filled -= was_lost;
         self.stats.concealed += was_lost;
@@ -204,6 +209,7 @@ impl Uplink {
             self.stats.filled += silence as u64;
         }
         self.noise_level = None;
+        let length = length + self.take_late(with_late, &mut line);
         if self.timeline.is_too_much(now, length) {
             self.stats.dropped += length as u64;
             return;
@@ -251,6 +257,27 @@ impl Uplink {
     /// When the stall clock must run next.
     pub fn timeout(&self) -> Option<Instant> {
         self.timeline.timeout()
+    }
+
+    /// Too late, unless all that follows is.
+    fn keep_late(&mut self, first: bool, line: &[i16], length: i64) {
+        if first {
+            self.late.clear();
+        }
+        self.stats.dropped += length as u64;
+        if self.ticks_of(&self.late) + length <= KEPT_LATE {
+            self.late.extend_from_slice(line);
+        }
+    }
+
+    /// Puts what was too late before `line`, if it is all of it; how much that is, in ticks.
+    fn take_late(&mut self, with_late: i64, line: &mut Vec<i16>) -> i64 {
+        if with_late == 0 || self.ticks_of(&self.late) != with_late {
+            return 0;
+        }
+        line.splice(..0, self.late.drain(..));
+        self.stats.dropped -= with_late as u64;
+        with_late
     }
 
     /// Brings the session's clock a little nearer to the wall's, if it has to be and `line` has a place for it.
@@ -304,6 +331,7 @@ impl Uplink {
     /// The line has this rate from now on; only a change costs anything.
     fn set_rate(&mut self, rate: Rate) {
         if rate != self.concealer.rate() {
+            self.late.clear();
             self.concealer.set_rate(rate);
             self.from_line.set_line(rate, self.concealer.recent());
             self.front.set_rate(rate);

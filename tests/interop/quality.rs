@@ -23,6 +23,9 @@ use voxtrunk::audio::wav;
 const TOLERANCE: f64 = 0.1;
 /// The same for the short selection, which has fewer seeds: other sounds are hit by the same losses.
 const SHORT_TOLERANCE: f64 = 0.25;
+/// The same where the way becomes longer: the pause that this makes stands elsewhere in the word (3.43 and 3.75 were measured, and 1.2 of a listener
+/// who gives up).
+const LONGER_TOLERANCE: f64 = 0.5;
 
 fn network(loss: f64, jitter_ms: u64) -> Network {
     Network { loss, jitter: Duration::from_millis(jitter_ms), ..Network::default() }
@@ -112,12 +115,22 @@ fn no_worse_than_telephones() {
         return table::write(&python, Path::new(&file));
     }
     for condition in [plain("loss 5 %", network(0.05, 0)), plain("jitter 60 ms", network(0.0, 60))] {
-        of_two(|| compare(&python, condition));
+        of_two(|| compare(&python, condition, SHORT_TOLERANCE));
     }
 }
 
-/// Two calls of each kind at once.
-fn compare(python: &Path, condition: Condition) -> Result<(), String> {
+/// RTP-04, RTP-06: a way that is 400 ms longer from the fourth second on (another route, a full queue somewhere) costs the words of a moment,
+/// not the rest of the call
+#[test]
+fn a_longer_way_is_followed() {
+    let Some(python) = peer_python() else { return };
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let longer = Network { longer: Some((200, Duration::from_millis(400))), ..Network::default() };
+    of_two(|| compare(&python, plain("400 ms longer", longer), LONGER_TOLERANCE));
+}
+
+/// Two calls of each kind at once; ours may be so much worse.
+fn compare(python: &Path, condition: Condition, tolerance: f64) -> Result<(), String> {
     let mut calls: Vec<Call<Scores>> = Vec::new();
     for seed in 1..=2 {
         calls.push(Box::new(move || telephones(python, condition, seed)));
@@ -128,5 +141,5 @@ fn compare(python: &Path, condition: Condition) -> Result<(), String> {
     let result = format!("{}: telephones, ours, twice: {scores:.2?}", condition.name);
     println!("{result}");
     let worst = difference.said.min(difference.heard);
-    if worst >= -SHORT_TOLERANCE { Ok(()) } else { Err(result) }
+    if worst >= -tolerance { Ok(()) } else { Err(result) }
 }

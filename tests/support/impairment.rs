@@ -12,6 +12,8 @@ pub struct Path {
     /// Packets that take a way 30 to 60 ms longer and are overtaken.
     pub reorder: f64,
     pub duplicate: f64,
+    /// From the packet of this number on the way is so much longer ([`Impairment::arrivals_of`]).
+    pub longer: Option<(i64, Duration)>,
 }
 
 /// One direction of one stream.
@@ -49,7 +51,8 @@ impl Impairment {
         let begin = self.draw() ^ number as u64;
         self.state = begin;
         self.state = self.draw();
-        self.arrivals(now)
+        let longer = self.path.longer.filter(|(from, _)| number >= *from).map_or(Duration::ZERO, |(_, by)| by);
+        self.arrivals(now + longer)
     }
 
     /// 0-1.

@@ -44,10 +44,11 @@ const SLOTS: usize = 4;
 /// What a packet is to the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// Its place was filled long ago.
-    TooLate,
+    /// Its place was filled long ago. `first`: the one before it was not too late.
+    TooLate { first: bool },
     /// It goes on, after so much concealment and so much silence. `was_lost`: what the stall clock filled of the loss before it.
-    Goes { conceal: i64, silence: i64, was_lost: i64 },
+    /// `with_late`: all that was too late before it, which is so much, goes on with it.
+    Goes { conceal: i64, silence: i64, was_lost: i64, with_late: i64 },
 }
 
 /// What would bring the session's clock back to the wall's.
@@ -160,7 +161,7 @@ impl Timeline {
 
     /// What is to become of a packet of `length`, with so much lost and so much left out by the sender right before it.
     pub fn packet(&mut self, now: Instant, length: i64, lost: i64, left_out: i64) -> Fate {
-        let Some(wall) = self.wall(now) else { return Fate::TooLate };
+        let Some(wall) = self.wall(now) else { return Fate::TooLate { first: true } };
         self.remember(now);
         self.overslept = None;
         self.packet = length.min(BOUND);
@@ -171,16 +172,19 @@ impl Timeline {
         let need = lag + filled - gap;
         let place_is_filled = filled - gap >= length;
         let too_late = place_is_filled && need - length > BOUND;
+        let late = self.late;
         let for_good = too_late && self.is_late_for_good(now, length);
         if std::mem::take(&mut self.anew) || std::mem::take(&mut self.paused) || for_good {
             // Whatever was filled: from here on the session is level with the wall.
             (self.paused, self.late) = (false, None);
             self.slots.iter_mut().for_each(|slot| slot.ahead = None);
-            return Fate::Goes { conceal: 0, silence: (lag - length).clamp(0, BOUND), was_lost: 0 };
+            let with_late = late.filter(|_| for_good).map_or(0, |(_, late)| late);
+            let silence = (lag - length - with_late).clamp(0, BOUND);
+            return Fate::Goes { conceal: 0, silence, was_lost: 0, with_late };
         }
         if too_late {
             self.filled = filled - length;
-            return Fate::TooLate;
+            return Fate::TooLate { first: late.is_none() };
         }
         self.late = None;
         if left_out == 0 && need <= BOUND + length {
@@ -192,7 +196,7 @@ impl Timeline {
         let was_lost = filled.min(lost);
         let conceal = missing.min(lost - was_lost).min(MAX_FILL);
         let silence = if left_out > 0 { (missing - conceal).min(BOUND) } else { 0 };
-        Fate::Goes { conceal, silence, was_lost }
+        Fate::Goes { conceal, silence, was_lost, with_late: 0 }
     }
 
     /// Whether packets stay too late; those of a burst, which catches up, come faster than time passes.
