@@ -355,14 +355,10 @@ impl Receiver {
     /// RFC 3550 §8, RFC 8108: one SSRC at a time. Another one takes over when ours has been silent for 60 ms, or when it comes with
     /// another source address; however many packets it sends before (A6). The one before it is taken back when it goes on.
     fn is_our_ssrc(&mut self, now: Instant, Packet { ssrc, sequence, .. }: Packet<'_>, verdict: Verdict) -> bool {
-        let Some((ours, last)) = self.ssrc else {
+        let Some((ours, last)) = self.ssrc.filter(|(ours, _)| *ours != ssrc) else {
             self.ssrc = Some((ssrc, now));
             return true;
         };
-        if ours == ssrc {
-            self.ssrc = Some((ours, now));
-            return true;
-        }
         let silent = now.saturating_duration_since(last) >= SSRC_TIMEOUT && !self.doubt.holds(now, last);
         let elsewhere = verdict == Verdict::PlayNewSource;
         let back = self.former.filter(|(former, _)| *former == ssrc);
